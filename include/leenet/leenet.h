@@ -1,0 +1,615 @@
+/* leenet.h - early-exit inference for trained image classifiers.
+ *
+ *   ln_model    an ONNX classifier, its exits (heads and gates) and its
+ *               operating points.            One owner; frozen while in use.
+ *   ln_data     a labelled data set.                     Read by any thread.
+ *   ln_session  a model made runnable.                One thread at a time.
+ *
+ * Shortest use (error checks left out; see examples/classify.c):
+ *
+ *     ln_model *model; ln_session *session; ln_result answer;
+ *     ln_model_load(&model, "early.onnx", NULL, NULL);
+ *     ln_session_open(&session, model, NULL, NULL);
+ *     ln_image picture = LN_IMAGE_INIT;
+ *     picture.path = "cat.jpg";
+ *     ln_infer_image(session, &picture, &answer, NULL, NULL);
+ *     printf("%s at exit %u\n", ln_model_class_name(model, answer.label), answer.exit);
+ *
+ * Rules that hold for every function here:
+ *   - The status is the return value: 0 success, negative failure, positive
+ *     success with something to know. Results come back through leading `out`
+ *     pointers, which are set to NULL (or left untouched) on failure.
+ *   - The last parameter `err` may be NULL. It is the caller's; there is no
+ *     hidden global or thread state.
+ *   - Option pointers may be NULL: all defaults. An option struct is started
+ *     with its _INIT macro; a field of zero (or NULL) means the default.
+ *   - *_free(NULL) does nothing. `const char *` results belong to the object
+ *     they came from and live as long as it does, unless said otherwise.
+ *   - Tensors are float32, row-major, [n][channels][height][width].
+ *   - Nothing here prints, exits, aborts on bad input, reads environment
+ *     variables, or changes errno, locale or signal handlers.
+ *
+ * Methods: Chemelli, Wong, Sanie, Mace, Small, Zacharis, "LEENet: Learned
+ * Early Exit Network" (heads, gates and their loss); docs/methods.md.
+ */
+#ifndef LEENET_LEENET_H
+#define LEENET_LEENET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- Version (see docs/abi.md) ------------------------------------------ */
+
+#define LN_VERSION_MAJOR 0
+#define LN_VERSION_MINOR 1
+#define LN_VERSION_PATCH 0
+#define LN_VERSION_NUMBER \
+    (LN_VERSION_MAJOR * 10000 + LN_VERSION_MINOR * 100 + LN_VERSION_PATCH)
+
+/* ---- Linkage ------------------------------------------------------------ */
+
+#if defined(__GNUC__) && __GNUC__ >= 4
+#  define LN_API __attribute__((visibility("default")))
+#  define LN_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#  define LN_API
+#  define LN_MUST_CHECK
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The library in use at run time: LN_VERSION_NUMBER of its build, "0.1.0", and
+ * what it was built with ("oneDNN 2.6.0, ..."). Any thread. */
+LN_API uint32_t    ln_lib_version_number(void);
+LN_API const char *ln_lib_version(void);
+LN_API const char *ln_lib_backend(void);
+
+/* ---- Errors ------------------------------------------------------------- */
+
+/* Values are permanent. X(name, value, text): enum, names and docs/status.md
+ * come from this one table. */
+#define LN_STATUS_MAP(X)                                                       \
+    X(OK,             0, "success")                                            \
+    X(DEADLINE,       1, "stopped at the deadline; the answer is valid")       \
+    X(UNCERTIFIED,    2, "not enough rows to certify; thresholds left safe")   \
+    X(SKIPPED,        3, "some pictures could not be read and were left out")  \
+    X(E_NOMEM,       -1, "out of memory")                                      \
+    X(E_ARGUMENT,    -2, "argument out of range")                              \
+    X(E_IO,          -3, "file could not be read or written")                  \
+    X(E_FORMAT,      -4, "file is damaged or of the wrong kind")               \
+    X(E_UNSUPPORTED, -5, "uses something this library does not do")            \
+    X(E_MISMATCH,    -6, "things that do not belong together")                 \
+    X(E_LIMIT,       -7, "a limit was reached")                                \
+    X(E_CANCELLED,   -8, "stopped on request")                                 \
+    X(E_BACKEND,     -9, "oneDNN reported an error")                           \
+    X(E_CALLBACK,   -10, "a callback reported an error")                       \
+    X(E_STATE,      -11, "not possible in the object's present state")
+
+enum {
+#define LN_X(name, value, text) LN_##name = value,
+    LN_STATUS_MAP(LN_X)
+#undef LN_X
+    LN_STATUS_RESERVED_ = -32768
+};
+typedef int32_t ln_status;      /* not an enum: its size must never vary */
+
+typedef struct ln_error {       /* owned by the caller; frozen at 512 bytes */
+    ln_status status;
+    int32_t   detail;           /* errno, oneDNN status or ONNX node index; 0 if none */
+    char      text[504];        /* one English sentence, always terminated */
+} ln_error;
+
+LN_API const char *ln_status_name(ln_status status);   /* "LN_E_FORMAT"; "?" if unknown */
+LN_API const char *ln_status_text(ln_status status);
+
+/* ---- Memory, messages, progress ----------------------------------------- */
+
+/* Every byte the library takes comes from here, except what oneDNN, OpenMP,
+ * libjpeg and mapped files take themselves (docs/memory.md). alloc returns
+ * memory aligned to `align` (a power of two) or NULL; release gets the size
+ * asked for. Both are called from several threads at once. */
+typedef struct ln_allocator {
+    void *(*alloc)(size_t size, size_t align, void *payload);
+    void  (*release)(void *ptr, size_t size, void *payload);
+    void   *payload;
+} ln_allocator;
+
+enum { LN_LOG_WARNING = 1, LN_LOG_INFO = 2 };
+
+/* Called from the thread that called the library. `text` is one line without
+ * a newline, valid during the call. */
+typedef void (*ln_log_fn)(int32_t level, const char *text, void *payload);
+
+/* What a long call is doing. Frozen at the fields below; new ones are appended. */
+typedef struct ln_progress {
+    size_t      struct_size;
+    const char *stage;          /* "features", "head", "final", "gates", "time", "evaluate" */
+    uint32_t    exit;           /* for "head": which one, else 0 */
+    uint32_t    point;          /* for "gates": which operating point, else 0 */
+    uint32_t    epoch;          /* 1..epochs; 0 where there are none */
+    uint32_t    epochs;
+    uint64_t    done;           /* rows or steps of this stage done ... */
+    uint64_t    total;          /* ... of so many */
+    double      loss;           /* training loss; NaN where there is none */
+    double      validation;     /* loss on rows held out; NaN where there is none */
+    double      accuracy;       /* on rows held out, 0..1; NaN where there is none */
+    double      rows_per_second;
+    double      seconds_left;   /* of this stage; NaN if unknown */
+} ln_progress;
+
+/* Called from the thread that called the library, at most some tens of times
+ * a second and at the end of each epoch. Non-zero stops the call cleanly: it
+ * returns LN_E_CANCELLED. */
+typedef int (*ln_progress_fn)(const ln_progress *progress, void *payload);
+
+/* ---- Pictures ----------------------------------------------------------- */
+
+enum { LN_ORDER_RGB = 0, LN_ORDER_BGR = 1 };
+
+/* From picture to network input: scale the shorter side to `resize`
+ * (antialiased bilinear), take the centre crop, reorder the channels, then per
+ * channel (p * scale - mean) / std with p in 0..255; mean and std in the
+ * network's channel order. Stored in the model. A network of one channel gets
+ * the picture's luma (ITU-R BT.601). */
+typedef struct ln_preprocess {
+    size_t   struct_size;
+    uint32_t resize;            /* pixels of the shorter side; 0: the crop's */
+    uint32_t crop_height;       /* 0: the network's input height */
+    uint32_t crop_width;        /* 0: the network's input width */
+    int32_t  order;             /* LN_ORDER_RGB, LN_ORDER_BGR */
+    double   scale;             /* 0: 1/255 */
+    double   mean[4];
+    double   std[4];            /* 0: 1 */
+} ln_preprocess;
+#define LN_PREPROCESS_INIT \
+    { sizeof(ln_preprocess), 0, 0, 0, LN_ORDER_RGB, 0.0, { 0, 0, 0, 0 }, { 0, 0, 0, 0 } }
+
+/* Fills *out with a usual set: "torch" (RGB, 1/255, ImageNet mean and std),
+ * "tf" (RGB, -1..1), "caffe" (BGR, 0..255 less 103.939, 116.779, 123.68),
+ * "raw" (RGB, 0..255). LN_E_ARGUMENT for another name. */
+LN_API LN_MUST_CHECK ln_status
+ln_preprocess_preset(ln_preprocess *out, const char *name, ln_error *err);
+
+/* One picture: a file, or PNG or JPEG bytes in memory (path NULL). */
+typedef struct ln_image {
+    size_t      struct_size;
+    const char *path;
+    const void *bytes;
+    size_t      size;
+} ln_image;
+#define LN_IMAGE_INIT { sizeof(ln_image), NULL, NULL, 0 }
+
+/* ---- Model -------------------------------------------------------------- */
+
+typedef struct ln_model ln_model;
+
+typedef struct ln_load_options {
+    size_t              struct_size;
+    const ln_allocator *allocator;      /* copied; NULL: malloc */
+    ln_log_fn           log;            /* NULL: silent */
+    void               *log_payload;
+    uint64_t            max_file_bytes; /* 0: 2 GiB, ONNX's own limit */
+    uint64_t            max_memory;     /* bytes one session's activations may take
+                                           for a row; 0: 4 GiB */
+} ln_load_options;
+#define LN_LOAD_OPTIONS_INIT { sizeof(ln_load_options), NULL, NULL, NULL, 0, 0 }
+
+/* Reads an ONNX classifier, with or without exits. One float input
+ * [N,C,H,W] (N symbolic or 1); the first graph output, [N,classes] up to
+ * trailing dimensions of 1, is its logits or probabilities. The file is mapped:
+ * it may be replaced by renaming another over it while the model lives, but
+ * must not be truncated in place.
+ * LN_E_IO, LN_E_FORMAT, LN_E_UNSUPPORTED (text names the node and operator),
+ * LN_E_LIMIT, LN_E_NOMEM. */
+LN_API LN_MUST_CHECK ln_status
+ln_model_load(ln_model **out, const char *path,
+              const ln_load_options *options, ln_error *err);
+
+/* As above from memory, which is copied. A model with external data files
+ * cannot be read this way (LN_E_UNSUPPORTED). */
+LN_API LN_MUST_CHECK ln_status
+ln_model_load_memory(ln_model **out, const void *data, size_t size,
+                     const ln_load_options *options, ln_error *err);
+
+/* Writes the model, exits and operating points as an ONNX file that any ONNX
+ * runtime can run (docs/format.md). The old file at `path`, if any, is
+ * replaced only when the new one is complete and synced. External data is
+ * written into the file. */
+LN_API LN_MUST_CHECK ln_status
+ln_model_save(const ln_model *model, const char *path, ln_error *err);
+
+/* Gives up the caller's hold. Sessions opened on the model keep it alive. */
+LN_API void ln_model_free(ln_model *model);
+
+typedef struct ln_model_info {
+    size_t      struct_size;
+    const char *path;           /* "" if from memory */
+    const char *producer;       /* "pytorch 1.13", "" if not said */
+    const char *input_name;
+    const char *output_name;
+    uint32_t    channels, height, width;    /* of one input row */
+    uint32_t    classes;        /* answers: of the data set once classes are set */
+    uint32_t    network_classes;/* width of the network's own output */
+    uint32_t    opset;
+    uint32_t    nodes;          /* operators in the backbone */
+    uint32_t    exits;          /* E */
+    uint32_t    points;         /* P, operating points */
+    uint32_t    default_point;
+    uint32_t    tuned;          /* 1: measured kernel choices are stored */
+    uint64_t    params;         /* backbone, numbers */
+    uint64_t    macs;           /* backbone, multiply-adds a row */
+} ln_model_info;
+#define LN_MODEL_INFO_INIT \
+    { sizeof(ln_model_info), NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* Fills what fits the caller's struct_size. */
+LN_API ln_status ln_model_get_info(const ln_model *model, ln_model_info *out, ln_error *err);
+
+LN_API uint32_t ln_model_exit_count(const ln_model *model);    /* E */
+LN_API uint32_t ln_model_point_count(const ln_model *model);   /* P */
+LN_API uint32_t ln_model_class_count(const ln_model *model);
+
+/* The name of answer `label`; "" if it has none or is out of range. */
+LN_API const char *ln_model_class_name(const ln_model *model, int32_t label);
+
+/* The i-th kind of operator of the backbone and how many nodes have it, in
+ * order of first use; NULL past the end. */
+LN_API const char *ln_model_operator(const ln_model *model, uint32_t i, uint32_t *count);
+
+LN_API ln_status ln_model_get_preprocess(const ln_model *model, ln_preprocess *out, ln_error *err);
+LN_API LN_MUST_CHECK ln_status
+ln_model_set_preprocess(ln_model *model, const ln_preprocess *preprocess, ln_error *err);
+
+/* Says what the answers are. `names` [count], copied; NULL: no names.
+ * `network_classes` [count]: answer i is the network's class
+ * network_classes[i], the others are left out; NULL: the network's classes in
+ * their order (count must be their number), or, when count differs, the last
+ * linear layer is replaced by one for `count` classes, to be trained by
+ * ln_exit_train. LN_E_STATE with exits already trained or a session open. */
+LN_API LN_MUST_CHECK ln_status
+ln_model_set_classes(ln_model *model, const char *const *names,
+                     const uint32_t *network_classes, size_t count, ln_error *err);
+
+/* ---- Data sets ---------------------------------------------------------- */
+
+typedef struct ln_data ln_data;
+
+typedef struct ln_data_options {
+    size_t              struct_size;
+    const ln_allocator *allocator;      /* copied; NULL: malloc */
+    const char         *class_map;      /* "FILE" or "FILE:all": tab-separated lines folder,
+                                           network class, more columns ignored. Rows of a class
+                                           folder are judged among the network classes of the
+                                           file (:all: among every class of the network) */
+    uint32_t            skip_bad;       /* 1: leave out pictures that cannot be read */
+    uint32_t            threads;        /* decoding threads; 0: as many as the machine has, at most 4 */
+    uint64_t            max_pixels;     /* of one picture; 0: 100 million */
+} ln_data_options;
+#define LN_DATA_OPTIONS_INIT { sizeof(ln_data_options), NULL, NULL, 0, 0, 0 }
+
+/* Opens `source`:
+ *   a folder whose sub-folders are the classes (names sorted bytewise) and hold
+ *   .png, .jpg, .jpeg files at any depth; a .tar, .tar.gz or .tgz of such a
+ *   folder; an IDX image file of the MNIST family (plain or .gz; its label
+ *   file is found beside it, "-images-idx3-" -> "-labels-idx1-"); a CIFAR
+ *   binary batch (.bin) or a folder of them.
+ * `:part=K/M` keeps the rows whose index within their class (names sorted
+ * bytewise) is K modulo M, `:not=K/M` the others, `:first=N` and `:skip=N` the
+ * first N rows or all but them; they may be chained.
+ * Pictures are decoded when rows are read. */
+LN_API LN_MUST_CHECK ln_status
+ln_data_open(ln_data **out, const char *source,
+             const ln_data_options *options, ln_error *err);
+
+/* Rows in the caller's arrays, which must outlive the data set. Exactly one of
+ * pictures and inputs is given. */
+typedef struct ln_arrays {
+    size_t         struct_size;
+    size_t         rows;
+    const uint8_t *pictures;    /* [rows][height][width][channels], preprocessed as files are */
+    const float   *inputs;      /* [rows][channels][height][width], fed as they are */
+    uint32_t       channels;    /* pictures: 1 or 3 */
+    uint32_t       height, width;
+    const int32_t *labels;      /* [rows], 0..classes-1 */
+    uint32_t       classes;
+    const char *const *class_names; /* [classes]; NULL: none */
+} ln_arrays;
+#define LN_ARRAYS_INIT { sizeof(ln_arrays), 0, NULL, NULL, 0, 0, 0, NULL, 0, NULL }
+
+LN_API LN_MUST_CHECK ln_status
+ln_data_from_arrays(ln_data **out, const ln_arrays *arrays,
+                    const ln_data_options *options, ln_error *err);
+
+/* Fills `inputs` [count][channels][height][width] and `labels` [count] with
+ * rows first..first+count-1, ready to be fed. Non-zero stops with
+ * LN_E_CALLBACK. Called from one thread at a time, not always the same. */
+typedef int (*ln_rows_fn)(size_t first, size_t count, float *inputs,
+                          int32_t *labels, void *payload);
+
+typedef struct ln_rows {
+    size_t      struct_size;
+    size_t      rows;
+    uint32_t    channels, height, width;
+    uint32_t    classes;
+    ln_rows_fn  read;
+    void       *payload;
+    const char *const *class_names; /* [classes], copied; NULL: none */
+} ln_rows;
+#define LN_ROWS_INIT { sizeof(ln_rows), 0, 0, 0, 0, 0, NULL, NULL, NULL }
+
+LN_API LN_MUST_CHECK ln_status
+ln_data_from_callback(ln_data **out, const ln_rows *rows,
+                      const ln_data_options *options, ln_error *err);
+
+/* Objects that still read the data set (a model in training) keep it alive. */
+LN_API void        ln_data_free(ln_data *data);
+LN_API size_t      ln_data_rows(const ln_data *data);
+LN_API uint32_t    ln_data_class_count(const ln_data *data);
+LN_API const char *ln_data_class_name(const ln_data *data, uint32_t i); /* "" if none */
+LN_API const char *ln_data_row_name(const ln_data *data, size_t row);   /* file name; "" if none */
+
+/* The i-th picture left out so far because of skip_bad, as "file: reason";
+ * NULL past the end. Pictures are found bad when they are read. */
+LN_API const char *ln_data_skipped(const ln_data *data, size_t i);
+
+/* Rows first..first+count-1 as `model` wants them: inputs
+ * [count][channels][height][width], labels [count] in the model's answers
+ * (NULL allowed; -1 for a row left out by skip_bad, whose input is zeros, and
+ * then LN_SKIPPED). */
+LN_API LN_MUST_CHECK ln_status
+ln_data_read(ln_data *data, const ln_model *model, size_t first, size_t count,
+             float *inputs, int32_t *labels, ln_error *err);
+
+/* ---- Exits -------------------------------------------------------------- */
+
+enum {
+    LN_HEAD_POOL = 0,       /* mean, standard deviation and maximum per channel -> linear or hidden layer */
+    LN_HEAD_FLATTEN = 1     /* all activations -> linear (LEENet) */
+};
+
+typedef struct ln_exit_candidate {  /* frozen: arrays of it cross the ABI */
+    const char *value;          /* the ONNX value's name */
+    uint32_t    channels, height, width;
+    uint32_t    carried;        /* other values that jump over it */
+    double      macs_share;     /* of the backbone, spent when it is known */
+    double      params_share;
+    uint64_t    reserved[2];
+} ln_exit_candidate;
+
+/* Where exits can go: ends of blocks, in order. Fills the first `capacity` of
+ * `out`; *count is how many there are. */
+LN_API LN_MUST_CHECK ln_status
+ln_exit_candidates(const ln_model *model, ln_exit_candidate *out, size_t capacity,
+                   size_t *count, ln_error *err);
+
+typedef struct ln_exit_options {
+    size_t   struct_size;
+    int32_t  head;              /* LN_HEAD_POOL, LN_HEAD_FLATTEN */
+    uint32_t hidden;            /* LN_HEAD_POOL: width of the hidden layer; 0: 256; UINT32_MAX: linear */
+} ln_exit_options;
+#define LN_EXIT_OPTIONS_INIT { sizeof(ln_exit_options), LN_HEAD_POOL, 0 }
+
+/* Adds an exit behind the value of that name (any value of the network with a
+ * row dimension). Exits are numbered by depth, whatever the order they were
+ * added in. Operating points made before are dropped. */
+LN_API LN_MUST_CHECK ln_status
+ln_exit_add(ln_model *model, const char *value, const ln_exit_options *options, ln_error *err);
+
+/* Adds `count` exits at candidates spread evenly by cost. */
+LN_API LN_MUST_CHECK ln_status
+ln_exit_add_auto(ln_model *model, uint32_t count, const ln_exit_options *options, ln_error *err);
+
+/* Removes all exits and operating points. */
+LN_API LN_MUST_CHECK ln_status
+ln_exit_clear(ln_model *model, ln_error *err);
+
+typedef struct ln_exit_info {
+    size_t      struct_size;
+    const char *value;
+    int32_t     head;
+    uint32_t    hidden;         /* 0: linear */
+    uint32_t    channels, height, width;
+    uint32_t    trained;
+    double      macs_share;     /* of the plain network: backbone up to here, heads and gates run on the way */
+    double      params_share;
+    double      heldout_accuracy; /* of the head, on rows held out of its training; 0 if untrained */
+} ln_exit_info;
+#define LN_EXIT_INFO_INIT { sizeof(ln_exit_info), NULL, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0 }
+
+LN_API ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_info *out, ln_error *err);
+
+/* ---- Training ----------------------------------------------------------- */
+
+typedef struct ln_train_options {
+    size_t         struct_size;
+    uint64_t       seed;        /* same seed, thread count, build and machine: same bytes */
+    uint32_t       threads;     /* 0: all */
+    uint32_t       epochs;      /* most epochs of a head; 0: 60. The best on rows held out is kept */
+    uint32_t       folds;       /* cross-fitting folds; 0: 5 */
+    uint32_t       batch;       /* rows a step; 0: 64 */
+    double         learning_rate;   /* Adam; 0: 0.001 */
+    double         weight_decay;    /* 0: 0.001; negative: none */
+    uint64_t       max_memory;  /* bytes for cached features, more go to a file; 0: 4 GiB */
+    const char    *cache_folder;/* where that file goes; NULL: /tmp */
+    ln_progress_fn progress;
+    void          *progress_payload;
+} ln_train_options;
+#define LN_TRAIN_OPTIONS_INIT \
+    { sizeof(ln_train_options), 0, 0, 0, 0, 0, 0.0, 0.0, 0, NULL, NULL, NULL }
+
+/* Trains every head (cross entropy, Adam) and, where ln_model_set_classes
+ * replaced it, the last linear layer. The backbone runs once over `rows`; the
+ * model keeps the features and the heads' out-of-fold answers for
+ * ln_gate_train until it is freed, saved to or its exits change. If the
+ * data set's number of classes differs from the model's, classes are set as by
+ * ln_model_set_classes.
+ * LN_E_CANCELLED leaves heads that were finished trained. LN_E_STATE without
+ * exits or with a session open. */
+LN_API LN_MUST_CHECK ln_status
+ln_exit_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err);
+
+enum { LN_GATE_STATISTICS = 0,  /* reads the head's probabilities, margin, entropy, agreement */
+       LN_GATE_FEATURES = 1 };  /* reads the head's input (LEENet) */
+enum { LN_COST_TIME = 0, LN_COST_PARAMS = 1, LN_COST_MACS = 2 };
+enum { LN_PRICE_CROSS_ENTROPY = 0, LN_PRICE_ERROR = 1 };
+
+typedef struct ln_gate_options {
+    size_t         struct_size;
+    const double  *alphas;      /* [n_alphas], each 0..1: weight of cost against being right; NULL: one, 0.5 */
+    size_t         n_alphas;
+    int32_t        input;       /* LN_GATE_STATISTICS, LN_GATE_FEATURES */
+    uint32_t       hidden;      /* width of the hidden layer; 0: 16; UINT32_MAX: linear */
+    int32_t        cost;        /* LN_COST_*: what alpha weighs */
+    int32_t        price;       /* LN_PRICE_*: what being wrong costs */
+    double         threshold;   /* of every gate; 0: chosen on the rows of training */
+    uint32_t       epochs;      /* 0: 200 */
+    uint32_t       threads;     /* 0: all */
+    uint64_t       seed;
+    uint32_t       same_rows;   /* 1: train on the heads' own rows without cross-fitting (LEENet's recipe) */
+    uint32_t       reserved;
+    ln_progress_fn progress;
+    void          *progress_payload;
+} ln_gate_options;
+#define LN_GATE_OPTIONS_INIT \
+    { sizeof(ln_gate_options), NULL, 0, 0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, NULL, NULL }
+
+/* Trains the gates of all exits together with the LEENet loss, one operating
+ * point per alpha, added behind those there are:
+ *   (1 - alpha) * mean sum_i p_i CE_i + alpha * mean sum_i p_i cost_i,
+ *   p_i = g_i * prod_{j<i} (1 - g_j), g_E = 1.
+ * When `rows` is the data set the heads were trained on, their out-of-fold
+ * answers are used; other rows are run through backbone and heads. */
+LN_API LN_MUST_CHECK ln_status
+ln_gate_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err);
+
+typedef struct ln_point_info {
+    size_t   struct_size;
+    double   alpha;
+    int32_t  cost;              /* LN_COST_* it was trained for */
+    uint32_t rows;              /* rows behind the figures below, none seen by the heads that judged them */
+    double   accuracy;          /* all 0..1, on those rows; shares are of the plain network */
+    double   plain_accuracy;
+    double   params_share, macs_share, time_share;
+} ln_point_info;
+#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0 }
+
+LN_API ln_status ln_point_get_info(const ln_model *model, uint32_t point, ln_point_info *out, ln_error *err);
+
+/* The threshold t of exit i at that point: a row leaves when its gate > t. NaN if out of range. */
+LN_API double ln_point_threshold(const ln_model *model, uint32_t point, uint32_t exit);
+
+/* The point that sessions use unless told otherwise. */
+LN_API LN_MUST_CHECK ln_status
+ln_point_set_default(ln_model *model, uint32_t point, ln_error *err);
+
+/* Measures which kernel and layout each convolution should use on this machine
+ * (seconds) and stores the choice in the model. threads 0: 1. */
+LN_API LN_MUST_CHECK ln_status
+ln_model_tune(ln_model *model, uint32_t threads, ln_error *err);
+
+/* ---- Inference ---------------------------------------------------------- */
+
+typedef struct ln_session ln_session;
+
+typedef struct ln_session_options {
+    size_t   struct_size;
+    uint32_t max_rows;          /* most rows of one call; 0: 1 */
+    uint32_t threads;           /* 0: 1 */
+    uint32_t use_point;         /* 1: `point` below, 0: the model's default */
+    uint32_t point;
+} ln_session_options;
+#define LN_SESSION_OPTIONS_INIT { sizeof(ln_session_options), 0, 0, 0, 0 }
+
+/* Builds every plan the session will need; answering builds and allocates
+ * nothing. The model is kept alive and frozen: changing it gives LN_E_STATE.
+ * A model without exits or operating points runs to its end. LN_E_STATE if
+ * exits are not trained yet. */
+LN_API LN_MUST_CHECK ln_status
+ln_session_open(ln_session **out, ln_model *model,
+                const ln_session_options *options, ln_error *err);
+LN_API void ln_session_free(ln_session *session);
+
+/* Moves an open session to another operating point. */
+LN_API LN_MUST_CHECK ln_status
+ln_session_set_point(ln_session *session, uint32_t point, ln_error *err);
+
+typedef struct ln_result {  /* frozen at 32 bytes: arrays of it cross the ABI */
+    int32_t  label;
+    uint32_t exit;              /* 0..E-1 by depth; E: the network's own end */
+    float    probability;       /* of the label, from the answering head's softmax */
+    float    gate;              /* of the exit it left at; 1 at the end */
+    float    macs_share;        /* spent, of the plain network */
+    uint32_t reserved[3];       /* zero */
+} ln_result;
+
+/* Classifies n rows (1..max_rows) of input [n][C][H][W]; each leaves as soon as
+ * its gate allows. `logits` [n][classes] gets the answering head's, or NULL.
+ * No allocation. A row's answer does not depend on the rows beside it. A row
+ * with NaN or infinity in it gives LN_E_ARGUMENT and no results. */
+LN_API LN_MUST_CHECK ln_status
+ln_infer_early(ln_session *session, const float *input, size_t n,
+               ln_result *results, float *logits, ln_error *err);
+
+/* As above through the whole network, no gate asked. */
+LN_API LN_MUST_CHECK ln_status
+ln_infer_full(ln_session *session, const float *input, size_t n,
+              ln_result *results, float *logits, ln_error *err);
+
+/* One picture, preprocessed as the model says. Decoding allocates. */
+LN_API LN_MUST_CHECK ln_status
+ln_infer_image(ln_session *session, const ln_image *image,
+               ln_result *result, float *logits, ln_error *err);
+
+typedef struct ln_stage_time {  /* frozen: arrays of it cross the ABI */
+    double backbone_ms;         /* stage s of the plain network, for all rows */
+    double head_ms;             /* head and gate of exit s; 0 for the last */
+    double reserved[2];
+} ln_stage_time;
+
+/* Measures the stages for `rows` rows (median of `repeats`), into out[0..E]. */
+LN_API LN_MUST_CHECK ln_status
+ln_session_measure(ln_session *session, const float *input, size_t rows,
+                   uint32_t repeats, ln_stage_time *out, ln_error *err);
+
+/* ---- Evaluation --------------------------------------------------------- */
+
+typedef struct ln_exit_share {  /* frozen: arrays of it cross the ABI */
+    uint64_t rows;              /* that left here */
+    double   share;             /* 0..1 */
+    double   accuracy;          /* of those; 0 if none */
+} ln_exit_share;
+
+typedef struct ln_evaluation {
+    size_t         struct_size;
+    uint64_t       rows;        /* judged; pictures left out by skip_bad are not */
+    double         accuracy, plain_accuracy;
+    double         params_share, macs_share;    /* of the plain network */
+    double         ms_per_row, plain_ms_per_row;/* wall clock, reading pictures excluded, interleaved */
+    ln_exit_share *exits;       /* caller's [E+1], or NULL */
+} ln_evaluation;
+#define LN_EVALUATION_INIT { sizeof(ln_evaluation), 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NULL }
+
+typedef struct ln_evaluate_options {
+    size_t          struct_size;
+    const uint32_t *points;     /* [n_points] operating points to judge; NULL: the session's */
+    size_t          n_points;
+    uint32_t        rows;       /* rows of one call; 0: 1; at most the session's max_rows */
+    uint32_t        plain_only; /* 1: only the network without exits */
+    ln_progress_fn  progress;
+    void           *progress_payload;
+} ln_evaluate_options;
+#define LN_EVALUATE_OPTIONS_INIT { sizeof(ln_evaluate_options), NULL, 0, 0, 0, NULL, NULL }
+
+/* Judges the session on labelled rows: one ln_evaluation per point in `out`
+ * (one if plain_only). The plain network and every point run in turn on the
+ * same rows. LN_SKIPPED if pictures were left out. */
+LN_API LN_MUST_CHECK ln_status
+ln_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
+            ln_evaluation *out, ln_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* LEENET_LEENET_H */

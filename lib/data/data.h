@@ -1,0 +1,42 @@
+/* data.h - labelled data sets: where rows come from, and reading them decoded
+ * ahead of the reader in threads. Reference-counted. */
+#ifndef LN_DATA_H
+#define LN_DATA_H
+
+#include "base/base.h"
+#include "image/image.h"
+
+/* ln_data is the object of the public header; only lib/data sees inside. */
+
+ln_data *ln__data_retain(ln_data *data);
+
+/* Class of a row in the data set's own numbering, 0..classes-1. May be -1 for
+ * caller's callbacks, whose labels are known only when read. */
+int32_t ln__data_label(const ln_data *data, size_t row);
+
+/* The class map given at open: *network_classes [classes] per data class, *all
+ * as asked. NULL array if none was given. */
+const uint32_t *ln__data_class_map(const ln_data *data, bool *all);
+
+/* How rows are to be fed: network input and preprocessing (resolved). Rows that
+ * bring inputs of their own (arrays, callback) must have this shape:
+ * LN_E_MISMATCH says both. */
+typedef struct ln__feed {
+    uint32_t channels, height, width;
+    ln_preprocess preprocess;
+} ln__feed;
+
+/* Rows in order, or in the order given, read ahead by threads.
+ * One reader, one thread at a time; several readers on one data set are fine. */
+typedef struct ln__reader ln__reader;
+ln_status ln__reader_open(ln__reader **out, ln_data *data, const ln__feed *feed, size_t batch,
+                          size_t first, size_t count, ln_error *err);
+/* Next at most `batch` rows into inputs [n][C][H][W], labels [n] (data set's
+ * classes), rows [n] (their index in the data set; NULL allowed). *n is 0 at
+ * the end. Rows that cannot be read fail with their name, or with skip_bad are
+ * left out. */
+ln_status ln__reader_next(ln__reader *reader, float *inputs, int32_t *labels, size_t *rows,
+                          size_t *n, ln_error *err);
+void ln__reader_close(ln__reader *reader);
+
+#endif
