@@ -1,0 +1,80 @@
+/* heads.h - classifier heads: forward, backward, and as ONNX nodes. Mathematics
+ * on arrays; who trains them is train/. */
+#ifndef LN_HEADS_H
+#define LN_HEADS_H
+
+#include "base/base.h"
+#include "engine/engine.h"
+#include "onnx/onnx.h"
+
+/* ---- A network of one or two linear layers, for heads and gates alike ------------- */
+
+/* hidden 0: y = W x + b. Else y = W2 relu(W1 x + b1) + b2. All weights lie in one
+ * block: W1 [hidden][inputs], b1 [hidden], W2 [outputs][hidden], b2 [outputs]
+ * (hidden 0: W2 [outputs][inputs], b2). */
+typedef struct ln__mlp {
+    int32_t inputs, hidden, outputs;
+    float  *params;
+} ln__mlp;
+
+bool   ln__mlp_param_count(int32_t inputs, int32_t hidden, int32_t outputs, size_t *out);
+ln_status ln__mlp_new(ln__mlp *out, const ln__ctx *ctx, int32_t inputs, int32_t hidden, int32_t outputs, ln_error *err); /* zeros */
+void   ln__mlp_free(ln__mlp *mlp, const ln__ctx *ctx);
+void   ln__mlp_init(ln__mlp *mlp, ln__rng *rng);            /* He et al. 2015, biases zero */
+float *ln__mlp_w1(const ln__mlp *mlp);  /* NULL if hidden is 0 */
+float *ln__mlp_b1(const ln__mlp *mlp);
+float *ln__mlp_w2(const ln__mlp *mlp);
+float *ln__mlp_b2(const ln__mlp *mlp);
+
+/* Training form: batches through ln__gemm. `hidden` [n][hidden] keeps the activations for backward. */
+ln_status ln__mlp_forward(const ln__mlp *mlp, const float *x, int64_t n, float *hidden, float *y, ln_error *err);
+/* Adds d loss / d params to grad (same block layout) from dy [n][outputs]; `dhidden` [n][hidden] is scratch. */
+ln_status ln__mlp_backward(const ln__mlp *mlp, const float *x, int64_t n, const float *hidden,
+                           const float *dy, float *dhidden, float *grad, ln_error *err);
+/* Answering form: no allocation, no oneDNN, any n (1 is the common one); `hidden` [n][hidden] scratch. */
+void ln__mlp_answer(const ln__mlp *mlp, const float *x, int64_t n, float *hidden, float *y);
+/* Makes the network read (x - mean) * scale from plain x: folds both into the first layer. */
+void ln__mlp_fold_input(ln__mlp *mlp, const float *mean, const float *scale);
+/* Divides outputs by a temperature, by scaling the last layer. */
+void ln__mlp_fold_temperature(ln__mlp *mlp, float temperature);
+
+/* ---- Heads --------------------------------------------------------------------------- */
+
+typedef struct ln__head {
+    int32_t kind;               /* LN_HEAD_POOL, LN_HEAD_FLATTEN */
+    int64_t channels, spatial;  /* of the value it reads */
+    ln__mlp mlp;                /* inputs = ln__head_features; outputs = classes; params NULL: untrained */
+} ln__head;
+
+/* Numbers a head reads of a row: 3 * channels (mean, standard deviation, maximum), or channels * spatial. */
+int64_t ln__head_features(int32_t kind, int64_t channels, int64_t spatial);
+
+/* x in its engine layout -> features [rows][ln__head_features], in ONNX's order. Standard
+ * deviation is sqrt(mean(x^2) - mean(x)^2 clipped at 0, + 1e-6). Vectorised, no allocation. */
+void ln__head_describe(int32_t kind, const ln__view *x, float *features);
+
+/* Mean cross entropy of logits [n][classes] against labels; dlogits (may be NULL) gets its
+ * gradient. label_smoothing in [0,1). */
+double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, int32_t classes,
+                         float label_smoothing, float *dlogits);
+/* Rows of logits to probabilities; stable. */
+void ln__softmax_rows(const float *logits, int64_t n, int32_t classes, float *probabilities);
+/* The temperature that minimises the cross entropy of logits / t on these rows (golden section on log t in [1/8, 8]). */
+double ln__fit_temperature(const float *logits, const int32_t *labels, int64_t n, int32_t classes);
+
+/* Parameters and multiply-adds of a row. */
+ln__cost ln__head_cost(const ln__head *head);
+ln__cost ln__mlp_cost(const ln__mlp *mlp);
+
+/* ---- As ONNX ---------------------------------------------------------------------------- */
+
+/* Appends nodes from ONNX value `input` to graph output "logits_<exit>" [N,classes]; the features'
+ * value is named "leenet/<exit>/features" for gates that read them, initializers
+ * "leenet/<exit>/head.w1" and so on. `rank` of the input value. */
+void ln__head_emit(ln__onnx_edit *edit, const ln__head *head, uint32_t exit, const char *input, int32_t rank);
+/* x [N,inputs] -> out [N,outputs], initializers named prefix + "w1"... */
+void ln__mlp_emit(ln__onnx_edit *edit, const ln__mlp *mlp, const char *prefix, const char *x, const char *out);
+/* Reads what ln__mlp_emit wrote; LN_E_FORMAT names what does not fit. */
+ln_status ln__mlp_read(ln__mlp *out, const ln__ctx *ctx, const ln__onnx *onnx, const char *prefix, ln_error *err);
+
+#endif

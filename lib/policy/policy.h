@@ -1,0 +1,60 @@
+/* policy.h - the rules that decide exits: gates, the LEENet loss. Mathematics on arrays. */
+#ifndef LN_POLICY_H
+#define LN_POLICY_H
+
+#include "base/base.h"
+#include "heads/heads.h"
+
+/* ---- What a statistics gate reads --------------------------------------------------- */
+
+/* Numbers for the gate of exit `exit` (0-based) of a network of `classes` classes: of its own
+ * logits the top probabilities, margin, entropy ..., and agreement with each earlier exit. */
+int32_t ln__stats_count(int32_t classes, uint32_t exit);
+/* logits [exit+1][classes]: this row's at exits 0..exit; probabilities likewise (softmax of them). */
+void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logits,
+                       const float *const *probabilities, float *stats);
+
+/* ---- Gates ----------------------------------------------------------------------------- */
+
+typedef struct ln__gates {      /* one operating point's, of all exits */
+    int32_t  input;             /* LN_GATE_STATISTICS, LN_GATE_FEATURES */
+    uint32_t exits;
+    ln__mlp *gate;              /* [exits], one output: the sigmoid's argument */
+    double  *threshold;         /* [exits], sigmoid units, leave if g > t */
+} ln__gates;
+ln_status ln__gates_new(ln__gates *out, const ln__ctx *ctx, int32_t input, uint32_t exits, ln_error *err);
+void ln__gates_free(ln__gates *gates, const ln__ctx *ctx);
+
+/* Sigmoid of gate i for one row; `scratch` has gate[i].hidden floats. */
+float ln__gate_answer(const ln__gates *gates, uint32_t exit, const float *x, float *scratch);
+
+/* ---- The LEENet loss (DESIGN 3.6) ----------------------------------------------------------- */
+
+/* z [n][exits]: the gates' arguments (before the sigmoid); price [n][exits+1]: what answering there
+ * costs in being wrong (cross entropy or 0/1 error); cost [exits+1] in (0,1], the last 1.
+ * Returns (1-alpha) mean sum p_i price_i + alpha mean sum p_i cost_i; dz (may be NULL) [n][exits]
+ * gets its gradient. Log-domain: exact to float rounding when gates saturate. */
+double ln__leenet_loss(const float *z, const float *price, const double *cost, double alpha,
+                       int64_t n, uint32_t exits, float *dz);
+
+/* ---- Judging a policy on rows ------------------------------------------------------------------ */
+
+typedef struct ln__outcome { double price, accuracy; double share[64]; } ln__outcome; /* share of rows per exit 0..exits; mean price paid */
+enum { LN__MAX_EXITS = 63 };
+/* g [n][exits] sigmoids, right [n][exits+1] 0/1, price as above or NULL. */
+void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right,
+                      const float *price, int64_t n, uint32_t exits);
+/* The common threshold that minimises (1-alpha) price + alpha cost of hard decisions on these rows. */
+double ln__threshold_choose(const float *g, const float *price, const double *cost, double alpha,
+                            int64_t n, uint32_t exits, float *scratch /* [n] */);
+
+/* ---- As ONNX -------------------------------------------------------------------------------------- */
+
+/* Graph output "gate_<exit>" [N,points]: the sigmoids of every point's gate, stacked. Reads "logits_0".."logits_<exit>" or
+ * "leenet/<exit>/features". points[p] are the operating points' gates (all with the same `input`, or mixed). */
+void ln__gates_emit(ln__onnx_edit *edit, const ln__gates *const *points, uint32_t n_points, uint32_t exit, int32_t classes);
+/* Reads point p's gates back (weights, not thresholds). */
+ln_status ln__gates_read(ln__gates *out, const ln__ctx *ctx, const ln__onnx *onnx, uint32_t point, uint32_t exits,
+                         int32_t classes, ln_error *err);
+
+#endif
