@@ -100,10 +100,13 @@ void ln__format_double(char out[32], double value);
 bool ln__parse_double(const char *text, double *out);
 bool ln__parse_uint(const char *text, uint64_t *out);
 bool ln__utf8_valid(const char *text, size_t length);
+size_t ln__utf8_step(const unsigned char *s, size_t left);  /* bytes of the sequence at s; 0: not UTF-8 */
+/* vsnprintf with a '.' in numbers whatever the locale. */
+int ln__vformat(char *out, size_t size, const char *format, va_list args) LN__PRINTF(3, 0);
 
 /* ---- Files ------------------------------------------------------------------ */
 
-/* A file's bytes, mapped read-only. */
+/* A file's bytes, mapped read-only. max_bytes 0: no limit (else LN_E_LIMIT). */
 typedef struct ln__file { const uint8_t *data; size_t size; void *mapping; } ln__file;
 ln_status ln__file_map(ln__file *out, const char *path, uint64_t max_bytes, ln_error *err);
 void      ln__file_unmap(ln__file *file);
