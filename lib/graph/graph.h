@@ -67,6 +67,7 @@ typedef enum ln__op {
     LN__CAST,           /* x */
     LN__IDENTITY,       /* x */
     LN__CONSTANT_OF_SHAPE, /* shape const */
+    LN__TILE,           /* x, repeats const */
     LN__OP_COUNT
 } ln__op;
 
@@ -86,7 +87,18 @@ typedef enum ln__reduce {
 
 typedef enum ln__auto_pad { LN__PAD_GIVEN, LN__PAD_VALID, LN__PAD_SAME_UPPER, LN__PAD_SAME_LOWER } ln__auto_pad;
 
-/* Of Conv and pooling, over 1..3 spatial dimensions. */
+/* Of Resize: how an output position becomes an input position, and how that is rounded. */
+typedef enum ln__coordinate {
+    LN__HALF_PIXEL, LN__HALF_PIXEL_SYMMETRIC, LN__PYTORCH_HALF_PIXEL, LN__ALIGN_CORNERS, LN__ASYMMETRIC,
+    LN__TF_HALF_PIXEL_FOR_NN, LN__TF_CROP_AND_RESIZE
+} ln__coordinate;
+typedef enum ln__nearest { LN__ROUND_PREFER_FLOOR, LN__ROUND_PREFER_CEIL, LN__FLOOR_OF, LN__CEIL_OF } ln__nearest;
+typedef enum ln__aspect { LN__STRETCH, LN__NOT_LARGER, LN__NOT_SMALLER } ln__aspect;
+
+/* Of Conv and pooling, over 1..3 spatial dimensions. As read, spatial may be 0:
+ * a Conv that leaves everything to its weights' shape (strides and dilations 1,
+ * pads 0 all the same), a pool over the whole input. ln__node_window completes
+ * it; after ln__graph_fold windows are complete and their pads given. */
 typedef struct ln__window {
     int32_t spatial;
     int64_t kernel[LN__MAX_SPATIAL], stride[LN__MAX_SPATIAL], dilation[LN__MAX_SPATIAL];  /* dilation 1: dense */
@@ -99,6 +111,12 @@ typedef struct ln__window {
  * its rule that no window starts in the end padding). False where none fits. */
 bool ln__window_resolve(const ln__window *w, const int64_t *in, int64_t *pad_begin,
                         int64_t *pad_end, int64_t *out);
+
+struct ln__node;
+/* The window of a CONV or POOL node, with spatial, kernel and pads as they are
+ * for these inputs (x, weights), and the spatial output sizes. False where none fits. */
+bool ln__node_window(ln__window *window, int64_t *out, const struct ln__node *node,
+                     const ln__tensor *x, const ln__tensor *weights);
 
 /* What a convolution or matrix product does to its result, in order. */
 typedef struct ln__post {
@@ -132,7 +150,7 @@ typedef struct ln__node {
         struct { int64_t perm[LN__MAX_RANK]; int32_t n_perm; } transpose; /* 0: reverse */
         struct { int64_t axis; int64_t num_outputs; } split;     /* num_outputs 0: by sizes, or equal */
         struct { enum { LN__PAD_CONSTANT, LN__PAD_REFLECT, LN__PAD_EDGE, LN__PAD_WRAP } mode; } pad;
-        struct { enum { LN__RESIZE_NEAREST, LN__RESIZE_LINEAR, LN__RESIZE_CUBIC } mode; int32_t coordinate, nearest; float cubic_a, extrapolation; bool exclude_outside, antialias; } resize;
+        struct { enum { LN__RESIZE_NEAREST, LN__RESIZE_LINEAR, LN__RESIZE_CUBIC } mode; ln__coordinate coordinate; ln__nearest nearest; ln__aspect aspect; float cubic_a, extrapolation; bool exclude_outside, antialias; int64_t axes[LN__MAX_RANK]; int32_t n_axes; } resize; /* n_axes 0: all; roi, scales, sizes are one (roi two) an axis */
         struct { int64_t block; bool crd; } depth_space;
         struct { int64_t start, end; bool has_end; } shape;
         struct { ln__dtype to; bool saturate_bool; } cast;       /* saturate_bool: to bool, x != 0 */
@@ -186,12 +204,14 @@ typedef struct ln__shapes {
 /* Every value's type for `rows` rows in the first dimension of every F32
  * runtime input (inputs whose shape says otherwise are taken as declared).
  * Checks each node's attributes and shapes: after success, evaluating cannot
- * fail. LN_E_FORMAT, LN_E_UNSUPPORTED, LN_E_LIMIT. */
+ * fail. LN_E_FORMAT, LN_E_UNSUPPORTED, LN_E_LIMIT. With rows > 1, what only
+ * one row can be made for (or what would mix rows) is LN_E_UNSUPPORTED. */
 ln_status ln__shapes_infer(ln__shapes **out, const ln__graph *graph, int64_t rows, ln_error *err);
 void      ln__shapes_free(ln__shapes *shapes, const ln__ctx *ctx);
 
-/* Computes a node on plain row-major tensors: in/out types as inferred, out
- * data is where the result goes. Every operator but CONV, MATMUL with posts and
+/* Computes a node on plain row-major tensors: in[] (NULL: absent) as inferred and
+ * aligned (ln__tensor_aligned), `out` an array of n_out whose data is where the
+ * results go (NULL: not wanted). Every operator but CONV, MATMUL with posts and
  * BATCHNORM; ln__op_evaluable tells. No allocation, no failure. `scratch` has
  * ln__node_scratch bytes. */
 bool   ln__op_evaluable(ln__op op);
