@@ -16,7 +16,7 @@ judge() {
 }
 # expect NAME COMMAND...: passes when the command succeeds; shows its output if not.
 expect() {
-    name=$1; shift
-    if "$@" > "$work/output" 2>&1; then pass "$name"; else fail "$name" "$(head -n 40 "$work/output")"; fi
+    what=$1; shift
+    if "$@" > "$work/output" 2>&1; then pass "$what"; else fail "$what" "$(head -n 40 "$work/output")"; fi
 }
 finish() { [ $failures = 0 ]; exit; }
