@@ -101,15 +101,14 @@ done
 [ ! -d "$work/cmake/build" ] || run "cmake/build/train-static says how it is used" 2 usage "$work/cmake/build/train-static"
 [ ! -e "$tree/bin/leenet" ] || run "installed tool" 0 train "$tree/bin/leenet" --help
 
-model=tests/data/tiny.onnx data=tests/data/tiny
-if [ -e $model ] && [ -e $data ]; then
-    run "train makes an early-exit network" 0 alpha "$work/shared-bin/train" $model $data "$work/early.onnx"
-    picture=$(find $data -name '*.png' | sort | head -n 1)
-    run "classify answers with it" 0 'exit' "$work/static-bin/classify" "$work/early.onnx" "$picture"
-    run "early judges it" 0 'rows per exit' "$work/static-bin/early" "$work/early.onnx" $data
-else
-    skip "the examples on a small network" "$model and $data are not there"
-fi
+model=tests/data/shapes.onnx data=tests/data/shapes.tar.gz
+picture=disc/002.png
+tar -xzf $data -C "$work" $picture
+run "train makes an early-exit network" 0 'alpha 0.8' "$work/shared-bin/train" $model $data "$work/early.onnx"
+run "classify answers with it" 0 '2 disc.*exit' "$work/static-bin/classify" "$work/early.onnx" "$work/$picture"
+run "early judges it" 0 'rows per exit: [0-9 ]* [0-9]' "$work/static-bin/early" "$work/early.onnx" $data
+[ "$(grep -c 'rows per exit' "$work/output")" = 4 ] && pass "at each of its four points" \
+    || fail "at each of its four points" "$(cat "$work/output")"
 
 staged=$work/staged
 expect "install under DESTDIR" install install PREFIX=/opt/leenet DESTDIR="$staged"
