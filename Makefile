@@ -70,11 +70,13 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 CONF_SRC := $(sort $(wildcard tests/conformance/*.c))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c examples/*.cpp))
+DEMO_SRC := $(sort $(wildcard examples/demo/*.c))
 
 object    = $(addsuffix .o,$(basename $(1:%=$(B)/obj/%)))
 LIB_OBJ  := $(call object,$(LIB_SRC))
 TOOL_OBJ := $(call object,$(TOOL_SRC))
 CONF_OBJ := $(call object,$(CONF_SRC))
+DEMO_OBJ := $(call object,$(DEMO_SRC))
 TESTS    := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 REPLAYS  := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/tests/%)
 BENCHES  := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
@@ -163,10 +165,14 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libleenet.a
 bench: all $(BENCHES)
 	$(Q)for script in $(sort $(wildcard bench/*.sh)); do B=$(B) sh $$script || exit 1; done
 
+$(B)/demo/demo: $(DEMO_OBJ) $(B)/libleenet.a
+	$(Q)mkdir -p $(@D)
+	$(call say,LD)$(LINK) -o $@ $^ $(LIBS) $(LINK_OMP)
+
 demo:
 	$(Q)CC="$(CC)" .ci/deps $(if $(filter 0,$(DEPS)),look,get) demo
-	$(Q)$(MAKE) --no-print-directory all
-	$(Q)B=$(B) sh examples/demo/demo.sh
+	$(Q)$(MAKE) --no-print-directory $(B)/demo/demo
+	$(Q)sh examples/demo/demo.sh $(B)/demo/demo $(B)/demo
 
 # ---- Tests ---------------------------------------------------------------------
 
