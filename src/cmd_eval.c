@@ -1,0 +1,117 @@
+/* cmd_eval.c - leenet eval: judges a model on labelled pictures. */
+#include "tool.h"
+
+static const char name[] = "eval";
+
+typedef struct settings {
+    const char      *data, *class_map;
+    int64_t          point;
+    uint32_t         rows, threads;
+    bool             plain, skip_bad, json, quiet;
+    preprocess_flags preprocess;
+} settings;
+
+enum { POINT_DEFAULT = -2 };
+
+static int parse(settings *s, int *argc, char **argv)
+{
+    const cli_option options[] = {
+        { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },
+        { CLI_TEXT, 0, "--data", "SPEC", &s->data, 0, 0,
+          "labelled pictures: a folder of class folders, a .tar[.gz] of one, IDX images or a CIFAR "
+          "batch; may end in :part=K/M, :not=K/M, :first=N, :skip=N (required)" },
+        { CLI_TEXT, 0, "--class-map", "FILE[:all]", &s->class_map, 0, 0,
+          "tab-separated lines folder, network class: judge among these classes (:all: among every "
+          "class of the network)" },
+        { CLI_FLAG, 0, "--skip-bad", NULL, &s->skip_bad, 0, 0,
+          "leave out pictures that cannot be read (default: fail)" },
+        { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "What is judged" },
+        { CLI_POINT, 0, "--point", "N|all", &s->point, 0, 1,
+          "operating point, numbered from 0 (default: the model's default point)" },
+        { CLI_FLAG, 0, "--plain", NULL, &s->plain, 0, 0, "only the network without exits" },
+        { CLI_COUNT, 0, "--rows", "N", &s->rows, 1, 65536, "rows of one call (default: 1)" },
+        { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 4096, "threads of the session (default: 1)" },
+        PREPROCESS_OPTIONS(s->preprocess),
+        OUTPUT_OPTIONS(s->json, s->quiet),
+        CLI_END
+    };
+    const cli c = { name, "MODEL --data SPEC [options]",
+                    "Judges MODEL on labelled pictures: accuracy, share and accuracy of every exit, "
+                    "parameters, multiply-adds and time beside the plain network. Reading pictures is "
+                    "not counted; plain and early runs are interleaved. A model without operating "
+                    "points is judged as with --plain.",
+                    options, "one MODEL", 1, 1 };
+    int code = cli_parse(&c, argc, argv);
+
+    if (code == CLI_GO && !s->data)
+        return cli_wrong(name, "--data SPEC is required");
+    if (code == CLI_GO && s->plain && s->point != POINT_DEFAULT)
+        return cli_wrong(name, "--plain and --point exclude each other");
+    return code;
+}
+
+/* Says which points are meant; sets plain where the model has none. */
+static int choose_point(settings *s, const ln_model *model)
+{
+    uint32_t points = ln_model_point_count(model);
+    ln_model_info info = LN_MODEL_INFO_INIT;
+
+    if (s->plain)
+        return TOOL_DONE;
+    if (points == 0 && s->point < 0) {
+        s->plain = true;
+        return TOOL_DONE;
+    }
+    if (s->point >= (int64_t)points) {
+        fprintf(stderr, "leenet %s: --point %lld: the model has %u operating point%s, numbered from 0\n",
+                name, (long long)s->point, points, points == 1 ? "" : "s");
+        return TOOL_FAILED;
+    }
+    if (s->point == POINT_DEFAULT) {
+        ln_model_get_info(model, &info, NULL);
+        s->point = info.default_point;
+    }
+    return TOOL_DONE;
+}
+
+static int run(settings *s, ln_model *model, progress *p)
+{
+    ln_data_options options = LN_DATA_OPTIONS_INIT;
+    ln_data *data;
+    ln_error err = { 0 };
+    ln_status st;
+    int code = choose_point(s, model);
+
+    if (code == TOOL_DONE)
+        code = preprocess_apply(name, &s->preprocess, model);
+    if (code != TOOL_DONE)
+        return code;
+    options.class_map = s->class_map;
+    options.skip_bad = s->skip_bad;
+    st = ln_data_open(&data, s->data, &options, &err);
+    if (st < 0)
+        return report_error(name, st, &err);
+    code = judge(&(judging){ name, model, data, s->point, s->rows, s->threads, s->plain, s->json, p });
+    ln_data_free(data);
+    return code;
+}
+
+int cmd_eval(int argc, char **argv)
+{
+    settings s = { .point = POINT_DEFAULT, .rows = 1, .threads = 1,
+                   .preprocess = PREPROCESS_FLAGS_INIT };
+    ln_model *model;
+    progress p;
+    int code = parse(&s, &argc, argv);
+
+    if (code != CLI_GO)
+        return code;
+    progress_start(&p, s.quiet);
+    interrupt_catch();
+    code = load_model(&model, name, argv[0], &p);
+    if (code != TOOL_DONE)
+        return code;
+    code = run(&s, model, &p);
+    ln_model_free(model);
+    return finish_output(name, code);
+}

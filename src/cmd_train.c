@@ -1,0 +1,277 @@
+/* cmd_train.c - leenet train: exits, heads and gates for a classifier. */
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cmd_train.h"
+
+static const char name[] = "train";
+
+enum { REPORT_ROWS = 16 };      /* rows of one call when --val is judged */
+
+typedef struct job {
+    const train_settings *s;
+    ln_model             *model;
+    ln_data              *data, *gate_data, *val;
+    progress              p;
+} job;
+
+static int open_data(const job *b, ln_data **out, const char *spec)
+{
+    ln_data_options options = LN_DATA_OPTIONS_INIT;
+    ln_error err = { 0 };
+    ln_status st;
+
+    if (!spec)
+        return TOOL_DONE;
+    options.class_map = b->s->class_map;
+    options.skip_bad = b->s->skip_bad;
+    st = ln_data_open(out, spec, &options, &err);
+    return st < 0 ? report_error(name, st, &err) : TOOL_DONE;
+}
+
+/* The data set's names become the model's where classes agree and it has none;
+ * where they do not, training sets classes and names itself. */
+static ln_status name_classes(job *b, ln_error *err)
+{
+    uint32_t count = ln_model_class_count(b->model);
+    const char **names;
+    ln_status st;
+
+    if (b->s->class_map || ln_data_class_count(b->data) != count || count == 0 ||
+        ln_model_class_name(b->model, 0)[0] || !ln_data_class_name(b->data, 0)[0])
+        return LN_OK;
+    names = tool_alloc(count, sizeof *names);
+    for (uint32_t i = 0; i < count; i++)
+        names[i] = ln_data_class_name(b->data, i);
+    st = ln_model_set_classes(b->model, names, NULL, count, err);
+    free(names);
+    return st;
+}
+
+static uint32_t library_width(uint32_t hidden)
+{
+    return hidden == HIDDEN_NOT_GIVEN ? 0 : hidden == 0 ? UINT32_MAX : hidden;
+}
+
+static ln_status place_exits(job *b, ln_error *err)
+{
+    ln_exit_options options = LN_EXIT_OPTIONS_INIT;
+    ln_status st = ln_exit_clear(b->model, err);
+
+    options.head = b->s->head;
+    options.hidden = library_width(b->s->hidden);
+    if (st >= 0)
+        st = name_classes(b, err);
+    if (st >= 0 && !b->s->places)
+        return ln_exit_add_auto(b->model, b->s->n_places, &options, err);
+    for (uint32_t i = 0; st >= 0 && i < b->s->n_places; i++)
+        st = ln_exit_add(b->model, b->s->places[i], &options, err);
+    return st;
+}
+
+static ln_status train_heads(job *b, ln_error *err)
+{
+    const train_settings *s = b->s;
+    ln_train_options o = LN_TRAIN_OPTIONS_INIT;
+
+    o.seed = s->seed;
+    o.threads = s->threads;
+    o.epochs = s->epochs;
+    o.folds = s->folds;
+    o.batch = s->batch;
+    o.learning_rate = s->learning_rate;
+    o.weight_decay = s->weight_decay == 0 ? -1 : s->weight_decay > 0 ? s->weight_decay : 0;
+    o.max_memory = s->max_memory;
+    o.cache_folder = s->cache;
+    o.progress = progress_show;
+    o.progress_payload = &b->p;
+    return ln_exit_train(b->model, b->data, &o, err);
+}
+
+static ln_status train_gates(job *b, ln_error *err)
+{
+    const train_settings *s = b->s;
+    ln_gate_options o = LN_GATE_OPTIONS_INIT;
+
+    o.alphas = s->alphas;
+    o.n_alphas = s->n_alphas;
+    o.input = s->gate;
+    o.hidden = library_width(s->gate_hidden);
+    o.cost = s->cost;
+    o.price = s->price;
+    o.threshold = s->threshold;
+    o.epochs = s->gate_epochs;
+    o.threads = s->threads;
+    o.seed = s->seed;
+    o.same_rows = s->recipe == 0 && !s->gate_data;
+    o.progress = progress_show;
+    o.progress_payload = &b->p;
+    return ln_gate_train(b->model, b->gate_data ? b->gate_data : b->data, &o, err);
+}
+
+/* The fastest point expected to lose at most 1 point, else the most accurate. */
+static ln_status choose_default(job *b, ln_error *err)
+{
+    uint32_t best = 0, points = ln_model_point_count(b->model);
+    double best_time = INFINITY, best_loss = INFINITY;
+
+    for (uint32_t i = 0; i < points; i++) {
+        ln_point_info p = LN_POINT_INFO_INIT;
+        double loss, time;
+        if (ln_point_get_info(b->model, i, &p, NULL) < 0)
+            continue;
+        loss = fmax(0.01, p.plain_accuracy - p.accuracy);
+        time = p.time_share > 0 ? p.time_share : p.macs_share;
+        if (loss < best_loss || (loss <= best_loss && time < best_time)) {
+            best = i;
+            best_loss = loss;
+            best_time = time;
+        }
+    }
+    return points ? ln_point_set_default(b->model, best, err) : LN_OK;
+}
+
+static ln_status build(job *b, ln_error *err)
+{
+    ln_status st = place_exits(b, err);
+
+    if (st >= 0 && !b->s->no_tune) {
+        if (!b->s->quiet)
+            fputs("measuring kernels\n", stderr);
+        st = ln_model_tune(b->model, 1, err);
+    }
+    if (st >= 0 && interrupt_seen())
+        st = LN_E_CANCELLED;
+    if (st >= 0)
+        st = train_heads(b, err);
+    if (st >= 0)
+        st = train_gates(b, err);
+    return st < 0 ? st : choose_default(b, err);
+}
+
+/* After Ctrl-C. What was stopped stays stopped, whether saving works or not. */
+static void save_partial(job *b)
+{
+    ln_error err = { 0 };
+    ln_status st = ln_model_save(b->model, b->s->output, &err);
+
+    if (st < 0) {
+        report_error(name, st, &err);
+        return;
+    }
+    fprintf(stderr, "leenet %s: what was trained so far is in ", name);
+    print_safe(stderr, b->s->output);
+    putc('\n', stderr);
+}
+
+static void print_points_json(const ln_model *model)
+{
+    for (uint32_t i = 0; i < ln_model_point_count(model); i++) {
+        ln_point_info p = LN_POINT_INFO_INIT;
+        json j;
+        if (ln_point_get_info(model, i, &p, NULL) < 0)
+            break;
+        json_start(&j, stdout);
+        json_whole(&j, "point", i);
+        json_real(&j, "alpha", p.alpha);
+        json_text(&j, "cost", cost_name(p.cost));
+        json_expected(&j, &p);
+        json_finish(&j);
+    }
+}
+
+static uint32_t all_threads(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+static int report(job *b)
+{
+    uint32_t threads = b->s->threads ? b->s->threads : all_threads();
+
+    if (!b->s->json) {
+        print_exits(b->model);
+        printf("\n");
+        print_points(b->model);
+        printf("figures are from rows that the heads judging them have not seen; shares are of the "
+               "plain network\n\nsaved as ");
+        print_safe(stdout, b->s->output);
+        printf("\n");
+    } else if (!b->val) {
+        print_points_json(b->model);
+    }
+    fflush(stdout);
+    if (!b->val)
+        return TOOL_DONE;
+    if (!b->s->json)
+        printf("\n--val: ");
+    return judge(&(judging){ name, b->model, b->val, -1, REPORT_ROWS, threads, false, b->s->json, &b->p });
+}
+
+static int train(job *b)
+{
+    ln_error err = { 0 };
+    ln_status st = build(b, &err);
+    int code;
+
+    progress_end(&b->p);
+    print_skipped(name, b->data);
+    if (b->gate_data)
+        print_skipped(name, b->gate_data);
+    if (st < 0) {
+        code = report_error(name, st, &err);
+        if (st == LN_E_CANCELLED && b->s->keep_partial)
+            save_partial(b);
+        return code;
+    }
+    st = ln_model_save(b->model, b->s->output, &err);
+    return st < 0 ? report_error(name, st, &err) : report(b);
+}
+
+static int run(job *b, const char *path)
+{
+    const train_settings *s = b->s;
+    int code = s->log ? log_open(&b->p.log, name, s->log) : TOOL_DONE;
+
+    if (code == TOOL_DONE)
+        code = check_writable(name, s->output);
+    if (code == TOOL_DONE)
+        code = load_model(&b->model, name, path, &b->p);
+    if (code == TOOL_DONE)
+        code = preprocess_apply(name, &s->preprocess, b->model);
+    if (code == TOOL_DONE)
+        code = open_data(b, &b->data, s->data);
+    if (code == TOOL_DONE)
+        code = open_data(b, &b->gate_data, s->gate_data);
+    if (code == TOOL_DONE)
+        code = open_data(b, &b->val, s->val);
+    if (code == TOOL_DONE)
+        code = train(b);
+    ln_model_free(b->model);
+    ln_data_free(b->data);
+    ln_data_free(b->gate_data);
+    ln_data_free(b->val);
+    return code;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    train_settings s;
+    job b = { .s = &s };
+    int closed, code = train_parse(&s, &argc, argv);
+
+    if (code == CLI_GO) {
+        progress_start(&b.p, s.quiet);
+        interrupt_catch();
+        code = run(&b, argv[0]);
+        closed = log_close(&b.p.log, name);
+        if (code == TOOL_DONE)
+            code = closed;
+        code = finish_output(name, code);
+    }
+    train_settings_free(&s);
+    return code;
+}

@@ -1,0 +1,36 @@
+/* cmd_train.h - what `leenet train` was asked for. */
+#ifndef LEENET_CMD_TRAIN_H
+#define LEENET_CMD_TRAIN_H
+
+#include "tool.h"
+
+#define HIDDEN_NOT_GIVEN UINT32_MAX
+
+typedef struct train_settings {
+    const char      *data, *val, *gate_data, *class_map, *output, *log, *cache;
+    bool             skip_bad, keep_partial, no_tune, json, quiet;
+    int              recipe;        /* 0: leenet, -1: none */
+    const char      *exits, *alpha;
+    char           **places;        /* [n_places] value names, NULL for auto */
+    uint32_t         n_places;
+    double          *alphas;
+    size_t           n_alphas;
+    int              head, gate, cost, price;   /* LN_*; -1: not given */
+    uint32_t         hidden, gate_hidden;       /* 0: linear, or HIDDEN_NOT_GIVEN */
+    double           threshold;                 /* 0: chosen on the rows of training */
+    uint32_t         epochs, folds, batch, gate_epochs, threads;
+    double           learning_rate, weight_decay;
+    uint64_t         seed, max_memory;
+    preprocess_flags preprocess;
+} train_settings;
+
+/* train_options.c: CLI_GO with everything checked that can be without a model,
+ * or the exit code. train_settings_free goes with either. */
+int  train_parse(train_settings *s, int *argc, char **argv);
+void train_settings_free(train_settings *s);
+
+/* train_lists.c: what --exits and --alpha say; TOOL_DONE or the exit code. */
+int train_read_places(train_settings *s);
+int train_read_alphas(train_settings *s);
+
+#endif

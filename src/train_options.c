@@ -1,0 +1,154 @@
+/* train_options.c - the command line of `leenet train`. */
+#include <stdlib.h>
+
+#include "cmd_train.h"
+
+static const char name[] = "train";
+
+/* Evenly spread in the odds alpha / (1 - alpha), which is what cost weighs
+ * against being right: from hardly any saving to leaving almost at once. */
+#define DEFAULT_ALPHAS "0.05,0.1,0.2,0.35,0.5,0.65,0.8,0.9,0.95"
+
+#define TRAIN_DATA_OPTIONS(s)                                                                     \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },                                           \
+    { CLI_TEXT, 0, "--data", "SPEC", &(s)->data, 0, 0,                                            \
+      "labelled pictures to train on: a folder of class folders, a .tar[.gz] of one, IDX images " \
+      "or a CIFAR batch; may end in :part=K/M, :not=K/M, :first=N, :skip=N (required)" },         \
+    { CLI_TEXT, 0, "--val", "SPEC", &(s)->val, 0, 0,                                              \
+      "rows that are only reported on at the end (default: none)" },                              \
+    { CLI_TEXT, 0, "--gate-data", "SPEC", &(s)->gate_data, 0, 0,                                  \
+      "rows for the gates (default: those of --data, out of fold)" },                             \
+    { CLI_TEXT, 0, "--class-map", "FILE[:all]", &(s)->class_map, 0, 0,                            \
+      "tab-separated lines folder, network class: keep the classifier and judge among these "     \
+      "classes (:all: among every class of the network)" },                                       \
+    { CLI_FLAG, 0, "--skip-bad", NULL, &(s)->skip_bad, 0, 0,                                      \
+      "leave out pictures that cannot be read (default: fail)" },                                 \
+    { CLI_TEXT, 'o', "--output", "OUT.onnx", &(s)->output, 0, 0, "where the model goes (required)" }
+
+#define TRAIN_EXIT_OPTIONS(s)                                                                     \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Exits" },                                          \
+    { CLI_TEXT, 0, "--exits", "auto:K|NAME,NAME...", &(s)->exits, 0, 0,                           \
+      "K exits spread evenly by cost, or behind these values; exits MODEL has are replaced "      \
+      "(default: auto:4)" },                                                                      \
+    { CLI_CHOICE, 0, "--head", "pool|flatten", &(s)->head, 0, 0,                                  \
+      "mean, deviation and maximum per channel, or all activations (default: pool)" },            \
+    { CLI_COUNT, 0, "--hidden", "N", &(s)->hidden, 0, 65536,                                      \
+      "hidden layer of a pool head, 0: linear (default: 256)" }
+
+#define TRAIN_GATE_OPTIONS(s)                                                                     \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Gates" },                                          \
+    { CLI_TEXT, 0, "--alpha", "A[,B...]|FROM:TO:COUNT", &(s)->alpha, 0, 0,                        \
+      "weight of cost against being right, 0 to 1; one operating point each (default: "           \
+      DEFAULT_ALPHAS ")" },                                                                       \
+    { CLI_CHOICE, 0, "--gate", "stats|features", &(s)->gate, 0, 0,                                \
+      "gates read the head's statistics or the exit's features (default: stats)" },               \
+    { CLI_COUNT, 0, "--gate-hidden", "N", &(s)->gate_hidden, 0, 65536,                            \
+      "hidden layer of a gate, 0: linear (default: 16)" },                                        \
+    { CLI_CHOICE, 0, "--cost", "time|params|macs", &(s)->cost, 0, 0,                              \
+      "what alpha weighs (default: time)" },                                                      \
+    { CLI_CHOICE, 0, "--price", "ce|error", &(s)->price, 0, 0,                                    \
+      "what being wrong costs: cross entropy or 1 (default: ce)" },                               \
+    { CLI_REAL, 0, "--threshold", "T", &(s)->threshold, 1e-6, 1 - 1e-6,                           \
+      "a row leaves when its gate is above T (default: chosen on the rows of training)" },        \
+    { CLI_CHOICE, 0, "--recipe", "leenet", &(s)->recipe, 0, 0,                                    \
+      "LEENet's own: --head flatten --gate features --gate-hidden 0 --price ce --cost params "    \
+      "--threshold 0.5, gates on the heads' own rows; flags given beside it win" }
+
+#define TRAIN_WORK_OPTIONS(s)                                                                     \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Training" },                                       \
+    { CLI_COUNT, 0, "--epochs", "N", &(s)->epochs, 1, 1e6,                                        \
+      "most epochs of a head; the best on rows held out is kept (default: 60)" },                 \
+    { CLI_COUNT, 0, "--folds", "N", &(s)->folds, 2, 1000, "cross-fitting folds (default: 5)" },   \
+    { CLI_COUNT, 0, "--batch", "N", &(s)->batch, 1, 1e6, "rows a step (default: 64)" },           \
+    { CLI_REAL, 0, "--lr", "X", &(s)->learning_rate, 1e-12, 1e3, "Adam's step (default: 0.001)" }, \
+    { CLI_REAL, 0, "--weight-decay", "X", &(s)->weight_decay, 0, 1e3, "0: none (default: 0.001)" }, \
+    { CLI_COUNT, 0, "--gate-epochs", "N", &(s)->gate_epochs, 1, 1e6,                              \
+      "epochs of the gates (default: 200)" },                                                     \
+    { CLI_WHOLE, 0, "--seed", "N", &(s)->seed, 0, 0, "of all random choices (default: 0)" },      \
+    { CLI_COUNT, 0, "--threads", "N", &(s)->threads, 0, 4096, "0: all (default: 0)" },            \
+    { CLI_BYTES, 0, "--max-memory", "BYTES", &(s)->max_memory, 0, 0,                              \
+      "for cached features, more go to a file; suffix K, M, G (default: 4G)" },                   \
+    { CLI_TEXT, 0, "--cache", "FOLDER", &(s)->cache, 0, 0,                                        \
+      "where that file goes (default: /tmp)" },                                                   \
+    { CLI_FLAG, 0, "--no-tune", NULL, &(s)->no_tune, 0, 0,                                        \
+      "kernels by rule (default: measured first, as 'leenet tune' does)" },                       \
+    { CLI_FLAG, 0, "--keep-partial", NULL, &(s)->keep_partial, 0, 0,                              \
+      "when stopped, save what is trained so far (default: save nothing)" },                      \
+    { CLI_TEXT, 0, "--log", "FILE.csv|.json", &(s)->log, 0, 0,                                    \
+      "a record of every epoch, for plots (default: none)" }
+
+static int read_command_line(train_settings *s, int *argc, char **argv)
+{
+    const cli_option options[] = {
+        TRAIN_DATA_OPTIONS(s),
+        TRAIN_EXIT_OPTIONS(s),
+        TRAIN_GATE_OPTIONS(s),
+        TRAIN_WORK_OPTIONS(s),
+        PREPROCESS_OPTIONS(s->preprocess),
+        OUTPUT_OPTIONS(s->json, s->quiet),
+        CLI_END
+    };
+    const cli c = { name, "MODEL --data SPEC -o OUT.onnx [options]",
+                    "Gives the ONNX classifier MODEL exits: trains their heads, the last layer anew "
+                    "where the data has another number of classes, and gates for every alpha. The "
+                    "default point of the result is the fastest one that is expected to lose at most "
+                    "1 point of accuracy.",
+                    options, "one MODEL", 1, 1 };
+
+    return cli_parse(&c, argc, argv);
+}
+
+static void set_int(int *value, int fallback)
+{
+    if (*value < 0)
+        *value = fallback;
+}
+
+static void fill_defaults(train_settings *s)
+{
+    bool leenet = s->recipe == 0;
+
+    if (!s->exits)
+        s->exits = "auto:4";
+    if (!s->alpha)
+        s->alpha = DEFAULT_ALPHAS;
+    set_int(&s->head, leenet ? LN_HEAD_FLATTEN : LN_HEAD_POOL);
+    set_int(&s->gate, leenet ? LN_GATE_FEATURES : LN_GATE_STATISTICS);
+    set_int(&s->cost, leenet ? LN_COST_PARAMS : LN_COST_TIME);
+    set_int(&s->price, LN_PRICE_CROSS_ENTROPY);
+    if (leenet && s->gate_hidden == HIDDEN_NOT_GIVEN)
+        s->gate_hidden = 0;
+    if (leenet && s->threshold <= 0)
+        s->threshold = 0.5;
+}
+
+int train_parse(train_settings *s, int *argc, char **argv)
+{
+    int code;
+
+    *s = (train_settings){ .recipe = -1, .head = -1, .gate = -1, .cost = -1, .price = -1,
+                           .hidden = HIDDEN_NOT_GIVEN, .gate_hidden = HIDDEN_NOT_GIVEN,
+                           .weight_decay = -1, .preprocess = PREPROCESS_FLAGS_INIT };
+    code = read_command_line(s, argc, argv);
+    if (code != CLI_GO)
+        return code;
+    if (!s->data)
+        return cli_wrong(name, "--data SPEC is required");
+    if (!s->output)
+        return cli_wrong(name, "-o OUT.onnx is required");
+    fill_defaults(s);
+    if (s->head == LN_HEAD_FLATTEN && s->hidden != HIDDEN_NOT_GIVEN && s->hidden != 0)
+        return cli_wrong(name, "--hidden %u: only a pool head has a hidden layer", s->hidden);
+    code = train_read_places(s);
+    if (code == TOOL_DONE)
+        code = train_read_alphas(s);
+    return code == TOOL_DONE ? CLI_GO : code;
+}
+
+void train_settings_free(train_settings *s)
+{
+    if (s->places)
+        free(s->places[0]);
+    free(s->places);
+    free(s->alphas);
+}

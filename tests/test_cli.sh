@@ -1,0 +1,166 @@
+#!/bin/sh
+# The tool: help, refusals, exit codes; and with a stored network the way from
+# info to infer.
+. tests/lib_say.sh
+LEENET=${LEENET:-$B/leenet}
+data=../shared/data
+
+# says NAME STATUS WORDS COMMAND...: passes when the command ends with that
+# status and what it prints holds the words (a basic regular expression).
+says() {
+    what=$1 wanted=$2 words=$3; shift 3
+    "$@" > "$work/output" 2>&1
+    got=$?
+    if [ $got != "$wanted" ]; then fail "$what" "status $got, not $wanted: $(head -n 5 "$work/output")"
+    elif ! grep -q -e "$words" "$work/output"; then fail "$what" "no '$words' in: $(head -n 5 "$work/output")"
+    else pass "$what"; fi
+}
+# json NAME CODE: passes when Python, with the lines of $work/lines as list d,
+# finds CODE true.
+json() {
+    if ! command -v python3 > /dev/null; then skip "$1" "python3 is not there"; return; fi
+    expect "$1" python3 -c "
+import json, sys
+d = [json.loads(l) for l in open(sys.argv[1], encoding='utf-8')]
+assert ($2), d[:2]" "$work/lines"
+}
+
+if [ ! -x "$LEENET" ]; then
+    skip "command line" "$LEENET is not built"
+    finish
+fi
+
+says "no command" 2 "^usage: leenet COMMAND" "$LEENET"
+says "unknown command" 2 "unknown command 'frobnicate'" "$LEENET" frobnicate
+says "--version" 0 "^leenet [0-9]*\.[0-9]*\.[0-9]* (" "$LEENET" --version
+says "version" 0 "^leenet [0-9]" "$LEENET" version
+says "help" 0 "^  train " "$LEENET" help
+says "help of an unknown command" 2 "unknown command 'x'" "$LEENET" help x
+
+for command in info train eval infer bench tune; do
+    says "$command --help" 0 "^usage: leenet $command MODEL" "$LEENET" $command --help
+    cp "$work/output" "$work/help"
+    says "help $command" 0 "^usage: leenet $command MODEL" "$LEENET" help $command
+    "$LEENET" help $command > "$work/help2"
+    expect "help $command is $command --help" cmp "$work/help" "$work/help2"
+    says "$command without a model" 2 "expects .*MODEL" "$LEENET" $command
+    says "$command says where help is" 2 "try 'leenet $command --help'" "$LEENET" $command
+    says "$command with an unknown flag" 2 "unknown option '--frob'" "$LEENET" $command m --frob
+    says "$command help has --json" 0 "^  --json " "$LEENET" $command --help
+    # Every flag of the help is in the manual page, the short guide names the command.
+    grep -o '^ *\(-[a-z], \)\{0,1\}--[a-z-]*' "$work/help" | sed 's/.*--//' | sort -u | while read -r flag; do
+        grep -q "^\.It .*Fl -$flag" man/leenet.1 || echo "$flag"
+    done > "$work/absent"
+    judge "the manual page has every flag of $command" "$work/absent"
+    expect "docs/cli.md has $command" grep -q "^## leenet $command" docs/cli.md
+done
+if command -v mandoc > /dev/null; then
+    mandoc -Tlint -Wwarning man/leenet.1 > "$work/lint" 2>&1
+    judge "the manual page is well-formed" "$work/lint"
+else
+    skip "the manual page is well-formed" "mandoc is not there"
+fi
+
+train() { "$LEENET" train no-such.onnx --data no-such -o "$work/out.onnx" "$@"; }
+says "train without --data" 2 "data SPEC is required" "$LEENET" train m -o x
+says "train without -o" 2 "o OUT.onnx is required" "$LEENET" train m --data d
+says "eval without --data" 2 "data SPEC is required" "$LEENET" eval m
+says "tune without -o" 2 "o OUT.onnx is required" "$LEENET" tune m
+says "a value is missing at the end" 2 "epochs needs a value: N" train --epochs
+says "a value is missing before a flag" 2 "epochs needs a value: N" train --epochs --json
+says "a value is missing before a short flag" 2 "log needs a value" train --log -o x
+says "a value that is empty" 2 "not empty" train --log=
+says "a flag with a value" 2 "json takes no value" train --json=1
+says "a second model" 2 "unexpected argument 'b'" "$LEENET" info a b
+for wrong in "--epochs abc" "--epochs 0" "--epochs 1.5" "--epochs -1" "--epochs 99999999999999999999" \
+        "--seed x" "--folds 1" "--batch 0" "--lr 0" "--lr nan" "--lr 1e" "--weight-decay -1" "--threads x" \
+        "--threshold 1" "--threshold 0" "--head conv" "--gate pool" "--cost money" "--price x" \
+        "--recipe cake" "--alpha 2" "--alpha 0.5," "--alpha x" "--alpha 0:1" "--alpha 0:1:1" "--alpha 0:1:2:3" \
+        "--exits auto:0" "--exits auto:" "--exits auto:x" "--exits a,,b" "--exits ,a" "--exits a," \
+        "--hidden 70000" "--head=flatten --hidden=8" "--max-memory 0" "--max-memory 4X" "--max-memory 99999999999G" \
+        "--crop 0" "--crop 3x" "--crop axb" "--resize 0" "--order grb" "--mean 1,2,3,4,5" "--mean 1,,2" \
+        "--std 0,1,1" "--scale 0" "--preprocess keras" "--log plot.txt"; do
+    # shellcheck disable=SC2086
+    says "train $wrong" 2 "try 'leenet train --help'" train $wrong
+done
+says "eval --point x" 2 "operating point's number or 'all'" "$LEENET" eval m --data d --point x
+says "infer --point all" 2 "not an operating point's number" "$LEENET" infer m f --point all
+says "eval --plain --point" 2 "exclude each other" "$LEENET" eval m --data d --plain --point 0
+says "bench --rows 0" 2 "not a whole number from 1" "$LEENET" bench m --rows 0
+for command in "info no-such.onnx" "eval no-such.onnx --data d" "infer no-such.onnx f" "bench no-such.onnx" \
+        "tune no-such.onnx -o $work/out.onnx"; do
+    # shellcheck disable=SC2086
+    says "$command" 1 "no-such.onnx" "$LEENET" $command
+done
+says "good flags reach the model" 1 "no-such.onnx" train --epochs=3 -q --alpha 0:1:5 --exits auto:3 --crop 3x4 \
+    --mean 1 --std 1,2,3 --max-memory 4g --recipe leenet --threshold 0.25 --seed 18446744073709551615 --weight-decay 0
+says "an operand after --" 1 "\-\-odd.onnx" "$LEENET" info -- --odd.onnx
+says "a folder that is not there" 1 "cannot write into the folder" \
+    "$LEENET" train m --data d -o "$work/no/such/out.onnx"
+printf 'not a model' > "$work/bad.onnx"
+says "a file that is no model" 1 "bad.onnx" "$LEENET" info "$work/bad.onnx"
+if [ -e /dev/full ]; then
+    says "standard output is full" 1 "could not write" sh -c "\"$LEENET\" --help > /dev/full"
+fi
+
+model=$data/models/cifar10_resnet56.onnx
+pictures=$data/cifar10/test.tar.gz
+if [ ! -e $model ] || [ ! -e $pictures ]; then
+    skip "from info to infer" "$model or $pictures is not there"
+    finish
+fi
+colours="--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
+early=$work/early.onnx
+run() {     # run NAME COMMAND...: standard output goes to $work/lines
+    what=$1; shift
+    if "$@" > "$work/lines" 2> "$work/said"; then pass "$what"
+    else fail "$what" "$(tail -n 5 "$work/said")"; fi
+}
+
+says "info" 0 "^where exits can go" "$LEENET" info $model
+run "info --json" "$LEENET" info $model --json
+json "info tells what is there" "len(d) == 1 and d[0]['shape'] == [3, 32, 32] and d[0]['classes'] == 10
+    and d[0]['operators']['Conv'] > 50 and d[0]['candidates'] and d[0]['exits'] == [] and d[0]['points'] == []"
+# shellcheck disable=SC2086
+run "eval --plain" "$LEENET" eval $model --data $pictures:first=200 --plain --json --rows 16 $colours -q
+json "eval --plain judges" "d[0]['rows'] == 200 and d[0]['plain_accuracy'] > 0.85 and d[0]['plain_ms_per_row'] > 0"
+# shellcheck disable=SC2086
+run "train" "$LEENET" train $model --data $pictures:part=0/20 --exits auto:2 --alpha 0.2,0.8 --epochs 3 --folds 2 \
+    --gate-epochs 20 --no-tune --seed 7 --threads 1 $colours --log "$work/log.csv" -o "$early" --json
+json "train prints a line a point" "[p['point'] for p in d] == [0, 1] and d[1]['alpha'] == 0.8
+    and 0 < d[0]['expected']['accuracy'] <= 1"
+expect "train shows progress" grep -q "^head 1 epoch" "$work/said"
+expect "train keeps a log" grep -q '^[0-9.]*,head,[01],' "$work/log.csv"
+run "eval" "$LEENET" eval "$early" --data $pictures:part=1/50 --point all --json -q
+json "eval judges every point" "[p['point'] for p in d] == [0, 1] and all(
+    p['rows'] == 200 and len(p['exits']) == 3 and abs(sum(e['share'] for e in p['exits']) - 1) < 1e-6
+    and p['ms_per_row'] > 0 and 0 < p['macs_share'] < 1.5 and p['expected']['time_share'] > 0 for p in d)"
+says "eval of a point that is not there" 1 "has 2 operating points" "$LEENET" eval "$early" --data $pictures --point 2
+run "bench" "$LEENET" bench "$early" --rows 2 --min-ms 10 --stages
+json "bench prints a side-by-side line" "all(k in d[0] for k in ('engine', 'model', 'load_ms', 'rss_mb', 'cpu_per_wall'))
+    and d[0]['rows'] == 2 and d[0]['threads'] == 1 and len(d[0]['logits']) == 8 and d[0]['runs'] >= 7
+    and d[0]['ms_min'] <= d[0]['ms_median'] and len(d[0]['stages']) == 3"
+printf 'abc' > "$work/short.f32"
+says "bench with too little input" 1 "rows x input shape need 3072" "$LEENET" bench $model --input "$work/short.f32"
+
+tar -tzf $pictures 2> /dev/null | grep '\.png$' | head -n 1 > "$work/member"
+tar -xzf $pictures -C "$work" "$(cat "$work/member")"
+odd=$work/$(printf 'q"\\\377\001.png')
+cp "$work/$(cat "$work/member")" "$odd"
+"$LEENET" infer "$early" "$odd" "$work/none.png" "$odd" --json > "$work/lines" 2> "$work/said"
+expect "infer ends with 1 after a bad file" test $? = 1
+expect "infer names the bad file" grep -q none.png "$work/said"
+json "infer labels" "len(d) == 2 and all(isinstance(p['label'], str) and isinstance(p['class'], int)
+    and 0 < p['probability'] <= 1 and p['exit'] in (0, 1, 2) and p['ms'] > 0 for p in d)"
+json "file names come back byte for byte" "all(p['file'].endswith('q\"\\\\\\\\\\udcff\\x01.png') for p in d)"
+
+# shellcheck disable=SC2086
+"$LEENET" train $model --data $pictures -o "$work/stopped.onnx" --no-tune --epochs 100000 --exits auto:2 $colours \
+    > /dev/null 2>&1 &
+child=$!
+sleep 2
+kill -INT $child
+wait $child
+expect "Ctrl-C ends with 130" test $? = 130
+expect "a stopped training saves nothing" test ! -e "$work/stopped.onnx"
+finish
