@@ -250,6 +250,7 @@ abi-check: $(B)/libleenet.so
 INCDIR := $(DESTDIR)$(PREFIX)/include/leenet
 DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/leenet
 MANDIR := $(DESTDIR)$(PREFIX)/share/man/man1
+COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 CMKDIR := $(DESTDIR)$(LIBDIR)/cmake/leenet
 DOCS   := README.md CHANGELOG.md LICENSE $(sort $(wildcard docs/*.md docs/*.png))
 
@@ -272,10 +273,12 @@ install: all
 	$(if $(EXAMPLE_SRC),$(INSTALL) -m 644 $(EXAMPLE_SRC) $(DOCDIR)/examples)
 	$(if $(TOOL),$(INSTALL) -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin)
 	$(if $(wildcard man/leenet.1),$(INSTALL) -m 644 man/leenet.1 $(MANDIR))
+	$(INSTALL) -d $(COMPDIR)
+	$(INSTALL) -m 644 completions/leenet.bash $(COMPDIR)/leenet
 
 uninstall:
 	rm -rf $(INCDIR) $(CMKDIR) $(DOCDIR)
-	rm -f $(DESTDIR)$(PREFIX)/bin/leenet $(MANDIR)/leenet.1 $(DESTDIR)$(LIBDIR)/pkgconfig/leenet.pc \
+	rm -f $(DESTDIR)$(PREFIX)/bin/leenet $(MANDIR)/leenet.1 $(COMPDIR)/leenet $(DESTDIR)$(LIBDIR)/pkgconfig/leenet.pc \
 	    $(addprefix $(DESTDIR)$(LIBDIR)/,libleenet.a libleenet.so $(SO_NAME) $(SO_FILE))
 
 deps:

@@ -1,9 +1,7 @@
 #!/bin/sh
-# The tool: help, refusals, exit codes; and with a stored network the way from
-# info to infer.
+# The tool: help, refusals, exit codes, and the way from info to infer.
 . tests/lib_say.sh
 LEENET=${LEENET:-$B/leenet}
-data=../shared/data
 
 # says NAME STATUS WORDS COMMAND...: passes when the command ends with that
 # status and what it prints holds the words (a basic regular expression).
@@ -103,13 +101,8 @@ if [ -e /dev/full ]; then
     says "standard output is full" 1 "could not write" sh -c "\"$LEENET\" --help > /dev/full"
 fi
 
-model=$data/models/cifar10_resnet56.onnx
-pictures=$data/cifar10/test.tar.gz
-if [ ! -e $model ] || [ ! -e $pictures ]; then
-    skip "from info to infer" "$model or $pictures is not there"
-    finish
-fi
-colours="--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
+model=tests/data/shapes.onnx
+pictures=tests/data/shapes.tar.gz
 early=$work/early.onnx
 run() {     # run NAME COMMAND...: standard output goes to $work/lines
     what=$1; shift
@@ -119,48 +112,73 @@ run() {     # run NAME COMMAND...: standard output goes to $work/lines
 
 says "info" 0 "^where exits can go" "$LEENET" info $model
 run "info --json" "$LEENET" info $model --json
-json "info tells what is there" "len(d) == 1 and d[0]['shape'] == [3, 32, 32] and d[0]['classes'] == 10
-    and d[0]['operators']['Conv'] > 50 and d[0]['candidates'] and d[0]['exits'] == [] and d[0]['points'] == []"
-# shellcheck disable=SC2086
-run "eval --plain" "$LEENET" eval $model --data $pictures:first=200 --plain --json --rows 16 $colours -q
-json "eval --plain judges" "d[0]['rows'] == 200 and d[0]['plain_accuracy'] > 0.85 and d[0]['plain_ms_per_row'] > 0"
-# shellcheck disable=SC2086
-run "train" "$LEENET" train $model --data $pictures:part=0/20 --exits auto:2 --alpha 0.2,0.8 --epochs 3 --folds 2 \
-    --gate-epochs 20 --no-tune --seed 7 --threads 1 $colours --log "$work/log.csv" -o "$early" --json
-json "train prints a line a point" "[p['point'] for p in d] == [0, 1] and d[1]['alpha'] == 0.8
+json "info tells what is there" "len(d) == 1 and d[0]['shape'] == [1, 16, 16] and d[0]['classes'] == 3
+    and d[0]['operators']['Conv'] > 8 and d[0]['candidates'] and d[0]['exits'] == [] and d[0]['points'] == []"
+run "eval --plain" "$LEENET" eval $model --data $pictures --plain --json --rows 16 -q
+json "eval --plain judges" "d[0]['rows'] == 120 and d[0]['plain_accuracy'] > 0.85 and d[0]['plain_ms_per_row'] > 0
+    and d[0]['interval'][0] < d[0]['plain_accuracy'] < d[0]['interval'][1]"
+expect "eval -q says nothing" test ! -s "$work/said"
+run "eval without operating points" "$LEENET" eval $model --data $pictures:first=10 --json
+json "is as with --plain" "set(d[0]) >= {'rows', 'plain_accuracy', 'plain_ms_per_row'} and 'point' not in d[0]"
+
+run "train" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits auto:2 --alpha 0.2,0.8 \
+    --epochs 5 --folds 2 --gate-epochs 20 --no-tune --seed 7 --threads 1 --log "$work/log.csv" -o "$early" --json
+json "train reports on --val" "[p['point'] for p in d] == [0, 1] and d[1]['alpha'] == 0.8 and d[0]['rows'] == 60
     and 0 < d[0]['expected']['accuracy'] <= 1"
 expect "train shows progress" grep -q "^head 1 epoch" "$work/said"
-expect "train keeps a log" grep -q '^[0-9.]*,head,[01],' "$work/log.csv"
-run "eval" "$LEENET" eval "$early" --data $pictures:part=1/50 --point all --json -q
-json "eval judges every point" "[p['point'] for p in d] == [0, 1] and all(
-    p['rows'] == 200 and len(p['exits']) == 3 and abs(sum(e['share'] for e in p['exits']) - 1) < 1e-6
-    and p['ms_per_row'] > 0 and 0 < p['macs_share'] < 1.5 and p['expected']['time_share'] > 0 for p in d)"
-says "eval of a point that is not there" 1 "has 2 operating points" "$LEENET" eval "$early" --data $pictures --point 2
-run "bench" "$LEENET" bench "$early" --rows 2 --min-ms 10 --stages
-json "bench prints a side-by-side line" "all(k in d[0] for k in ('engine', 'model', 'load_ms', 'rss_mb', 'cpu_per_wall'))
-    and d[0]['rows'] == 2 and d[0]['threads'] == 1 and len(d[0]['logits']) == 8 and d[0]['runs'] >= 7
-    and d[0]['ms_min'] <= d[0]['ms_median'] and len(d[0]['stages']) == 3"
-printf 'abc' > "$work/short.f32"
-says "bench with too little input" 1 "rows x input shape need 3072" "$LEENET" bench $model --input "$work/short.f32"
+expect "train keeps a log" grep -q '^[0-9.]*,head,1,0,1,5,' "$work/log.csv"
+run "train without --val" "$LEENET" train $model --data $pictures:part=0/2 --recipe leenet --exits auto:1 --alpha 0.5 \
+    --epochs 2 --gate-epochs 5 --no-tune -o "$work/leenet.onnx" --log "$work/log.json" --json -q
+json "a line a point" "len(d) == 1 and d[0]['cost'] == 'params' and d[0]['expected']['time_share'] > 0"
+cp "$work/log.json" "$work/lines"
+json "the log is JSON lines" "{'head', 'gates'} <= {p['stage'] for p in d} and all(p['seconds'] >= 0 for p in d)"
+says "train of a value that is not there" 1 "no-such-value" \
+    "$LEENET" train $model --data $pictures --exits no-such-value -o "$work/x.onnx" --no-tune
 
-tar -tzf $pictures 2> /dev/null | grep '\.png$' | head -n 1 > "$work/member"
-tar -xzf $pictures -C "$work" "$(cat "$work/member")"
+says "info of the result" 0 "default$" "$LEENET" info "$early"
+run "info --json of the result" "$LEENET" info "$early" --json
+json "has names, exits and points" "d[0]['class_names'] == ['bar-lying', 'bar-standing', 'disc'] and len(d[0]['exits']) == 2
+    and all(e['trained'] for e in d[0]['exits']) and [len(p['thresholds']) for p in d[0]['points']] == [2, 2]
+    and d[0]['default_point'] in (0, 1)"
+run "eval" "$LEENET" eval "$early" --data $pictures:part=1/2 --point all --json
+json "eval judges every point" "[p['point'] for p in d] == [0, 1] and all(
+    p['rows'] == 60 and len(p['exits']) == 3 and abs(sum(e['share'] for e in p['exits']) - 1) < 1e-6
+    and p['exits'][2]['name'] == 'end' and p['ms_per_row'] > 0 and p['plain_ms_per_row'] > 0
+    and 0 < p['macs_share'] < 1.5 and 0 < p['params_share'] and p['expected']['time_share'] > 0 for p in d)"
+says "eval as tables" 0 "^point  *alpha  *accuracy" "$LEENET" eval "$early" --data $pictures:first=20 --point 1 --rows 4
+says "eval of a point that is not there" 1 "has 2 operating points" "$LEENET" eval "$early" --data $pictures --point 2
+run "tune" "$LEENET" tune "$early" -o "$work/tuned.onnx" --json
+run "info after tune" "$LEENET" info "$work/tuned.onnx" --json
+json "tune is remembered" "d[0]['tuned'] is True and len(d[0]['points']) == 2"
+run "bench" "$LEENET" bench "$early" --rows 2 --min-ms 10 --stages
+json "bench prints a side-by-side line" "all(k in d[0] for k in ('engine', 'load_ms', 'rss_mb', 'cpu_per_wall'))
+    and d[0]['model'] == 'early' and d[0]['rows'] == 2 and d[0]['threads'] == 1 and len(d[0]['logits']) == 3
+    and d[0]['runs'] >= 7 and d[0]['ms_min'] <= d[0]['ms_median'] and len(d[0]['stages']) == 3"
+printf 'abc' > "$work/short.f32"
+says "bench with too little input" 1 "rows x input shape need 256" "$LEENET" bench $model --input "$work/short.f32"
+
+tar -xzf $pictures -C "$work" disc/002.png
 odd=$work/$(printf 'q"\\\377\001.png')
-cp "$work/$(cat "$work/member")" "$odd"
+cp "$work/disc/002.png" "$odd"
 "$LEENET" infer "$early" "$odd" "$work/none.png" "$odd" --json > "$work/lines" 2> "$work/said"
 expect "infer ends with 1 after a bad file" test $? = 1
 expect "infer names the bad file" grep -q none.png "$work/said"
-json "infer labels" "len(d) == 2 and all(isinstance(p['label'], str) and isinstance(p['class'], int)
+json "infer labels" "len(d) == 2 and all(p['label'] in ('bar-lying', 'bar-standing', 'disc') and p['class'] in (0, 1, 2)
     and 0 < p['probability'] <= 1 and p['exit'] in (0, 1, 2) and p['ms'] > 0 for p in d)"
-json "file names come back byte for byte" "all(p['file'].endswith('q\"\\\\\\\\\\udcff\\x01.png') for p in d)"
+json "file names come back byte for byte" "all(p['file'].endswith('q' + chr(34) + chr(92) + chr(0xdcff) + chr(1) + '.png')
+    for p in d)"
+says "infer as text" 0 "002.png: .* %  exit" "$LEENET" infer "$early" "$work/disc/002.png"
 
-# shellcheck disable=SC2086
-"$LEENET" train $model --data $pictures -o "$work/stopped.onnx" --no-tune --epochs 100000 --exits auto:2 $colours \
-    > /dev/null 2>&1 &
-child=$!
-sleep 2
-kill -INT $child
-wait $child
-expect "Ctrl-C ends with 130" test $? = 130
-expect "a stopped training saves nothing" test ! -e "$work/stopped.onnx"
+for keep in "" --keep-partial; do
+    # shellcheck disable=SC2086
+    "$LEENET" train $model --data $pictures -o "$work/stopped.onnx" --no-tune --epochs 1000000 --exits auto:2 $keep \
+        > /dev/null 2>&1 &
+    child=$!
+    sleep 2
+    kill -INT $child
+    wait $child
+    expect "Ctrl-C ends train $keep with 130" test $? = 130
+    [ -n "$keep" ] || expect "a stopped training saves nothing" test ! -e "$work/stopped.onnx"
+done
+says "--keep-partial saves what there is" 0 "untrained" "$LEENET" info "$work/stopped.onnx"
 finish
