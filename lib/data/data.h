@@ -8,7 +8,17 @@
 
 /* ln_data is the object of the public header; only lib/data sees inside. */
 
-ln_data *ln__data_retain(ln_data *data);
+/* Behind the public functions of the same name; arguments are checked there. */
+ln_status   ln__data_open(ln_data **out, const char *source, const ln_data_options *options, ln_error *err);
+ln_status   ln__data_from_arrays(ln_data **out, const ln_arrays *arrays, const ln_data_options *options, ln_error *err);
+ln_status   ln__data_from_callback(ln_data **out, const ln_rows *rows, const ln_data_options *options, ln_error *err);
+void        ln__data_free(ln_data *data);           /* gives up one hold; NULL is fine */
+ln_data    *ln__data_retain(ln_data *data);
+size_t      ln__data_rows(const ln_data *data);
+uint32_t    ln__data_class_count(const ln_data *data);
+const char *ln__data_class_name(const ln_data *data, uint32_t i);
+const char *ln__data_row_name(const ln_data *data, size_t row);
+const char *ln__data_skipped(const ln_data *data, size_t i);
 
 /* Class of a row in the data set's own numbering, 0..classes-1. May be -1 for
  * caller's callbacks, whose labels are known only when read. */
@@ -18,25 +28,27 @@ int32_t ln__data_label(const ln_data *data, size_t row);
  * as asked. NULL array if none was given. */
 const uint32_t *ln__data_class_map(const ln_data *data, bool *all);
 
-/* How rows are to be fed: network input and preprocessing (resolved). Rows that
- * bring inputs of their own (arrays, callback) must have this shape:
- * LN_E_MISMATCH says both. */
+/* How rows are to be fed: network input and preprocessing (resolved; read only
+ * where rows are pictures). Rows that bring inputs of their own (arrays,
+ * callback) must have this shape: LN_E_MISMATCH says both. */
 typedef struct ln__feed {
     uint32_t channels, height, width;
     ln_preprocess preprocess;
 } ln__feed;
 
-/* Rows in order, or in the order given, read ahead by threads.
+/* Rows first..first+count-1 in order, decoded ahead by threads of the reader
+ * (by the caller's thread where nothing is gained: a single row, arrays of
+ * inputs, callbacks).
  * One reader, one thread at a time; several readers on one data set are fine. */
 typedef struct ln__reader ln__reader;
 ln_status ln__reader_open(ln__reader **out, ln_data *data, const ln__feed *feed, size_t batch,
                           size_t first, size_t count, ln_error *err);
 /* Next at most `batch` rows into inputs [n][C][H][W], labels [n] (data set's
  * classes), rows [n] (their index in the data set; NULL allowed). *n is 0 at
- * the end. Rows that cannot be read fail with their name, or with skip_bad are
- * left out. */
+ * the end. Rows that cannot be read fail with their name (and so does every
+ * later call), or with skip_bad are left out. */
 ln_status ln__reader_next(ln__reader *reader, float *inputs, int32_t *labels, size_t *rows,
                           size_t *n, ln_error *err);
-void ln__reader_close(ln__reader *reader);
+void ln__reader_close(ln__reader *reader);     /* at any moment; NULL is fine */
 
 #endif

@@ -109,15 +109,18 @@ ln_status ln__picture_load(ln__picture *out, const ln__ctx *ctx, const char *pat
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
+    int saved = errno, fd;
     ln_status st;
-    int fd;
 
     memset(out, 0, sizeof *out);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);     /* a pipe of that name must not hang */
-    if (fd < 0)
-        return ln__fail_errno(err, LN_E_IO, errno, "%s", path);
-    st = read_bytes(&bytes, &size, fd, ctx, path, err);
-    close(fd);
+    if (fd < 0) {
+        st = ln__fail_errno(err, LN_E_IO, errno, "%s", path);
+    } else {
+        st = read_bytes(&bytes, &size, fd, ctx, path, err);
+        close(fd);
+    }
+    errno = saved;
     if (st == LN_OK)
         st = ln__picture_decode(out, ctx, bytes, size, limits, path, err);
     ln__free(ctx, bytes);
