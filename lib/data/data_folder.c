@@ -161,12 +161,8 @@ static ln_status read_name(walk *w, const char *path, const char *name, int dept
 
     if (!full)
         return LN_E_NOMEM;
-    if (stat(full, &info) != 0) {
-        if (!ln__is_picture_name(name))
-            return LN_OK;
-        info.st_mode = S_IFREG;     /* a dangling link: found bad when it is read */
-    }
-    if (S_ISDIR(info.st_mode)) {
+    /* A link that leads nowhere stays in: it is found bad when it is read. */
+    if (stat(full, &info) == 0 && S_ISDIR(info.st_mode)) {
         st = visit(w, &info, &fresh, err);
         return st < 0 || !fresh ? st : read_folder(w, full, depth + 1, err);
     }
