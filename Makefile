@@ -43,6 +43,7 @@ B ?= build$(if $(SAN),/$(SANDIR))
 CFLAGS   ?= -O3 -g
 CXXFLAGS ?= -O2 -g
 WARN     := -Wall -Wextra
+WARN_C   := -Wvla -Wstrict-prototypes
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 # oneDNN runs on libgomp, and two OpenMP libraries in one process fight for the
 # processors: clang takes libgomp as well.
@@ -54,7 +55,7 @@ OPENMP   ?= -fopenmp
 LINK_OMP ?= -fopenmp
 endif
 STD     := -std=c11 -D_POSIX_C_SOURCE=200809L
-COMPILE  = $(CC) $(STD) $(WARN) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(OPENMP) -fvisibility=hidden -fPIC -MMD -MP
+COMPILE  = $(CC) $(STD) $(WARN) $(WARN_C) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(OPENMP) -fvisibility=hidden -fPIC -MMD -MP
 COMPILEXX = $(CXX) -std=c++17 $(WARN) $(CPPFLAGS) $(CXXFLAGS) $(SANFLAGS) -MMD -MP
 BACKEND := -ldnnl -lpng -ljpeg -lz
 LIBS    := $(BACKEND) -lm -lpthread
@@ -92,7 +93,7 @@ SO_NAME  := libleenet.so.$(SOVERSION)
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-all: $(TOOL) $(B)/libleenet.so $(B)/libleenet.a $(B)/leenet.pc
+all: $(TOOL) $(B)/libleenet.so $(B)/libleenet.a
 
 # Says what is missing before a compiler does.
 $(B)/have-build: .ci/deps
@@ -125,11 +126,6 @@ $(B)/libleenet.a: $(B)/obj/leenet.o
 # Every object with its internal names, for the tests only.
 $(B)/libleenet-internal.a: $(LIB_OBJ)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
-
-$(B)/leenet.pc: pkgconfig/leenet.pc.in $(HEADER)
-	$(Q)mkdir -p $(@D)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-	    -e 's|@PRIVATE@|$(BACKEND) -lgomp -lm -lpthread|' $< > $@
 
 # ---- Tool, examples, benchmarks: clients of the public header -------------------
 
@@ -254,21 +250,19 @@ COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 CMKDIR := $(DESTDIR)$(LIBDIR)/cmake/leenet
 DOCS   := README.md CHANGELOG.md LICENSE $(sort $(wildcard docs/*.md docs/*.png))
 
-# The .pc is made again because PREFIX may differ from that of the build.
+fill = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@SOVERSION@|$(SOVERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
+    -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@PRIVATE@|$(BACKEND) -lgomp -lm -lpthread|'
+
 install: all
-	$(Q)rm -f $(B)/leenet.pc && $(MAKE) --no-print-directory $(B)/leenet.pc
 	$(INSTALL) -d $(INCDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(CMKDIR) $(DOCDIR)/examples $(MANDIR) $(DESTDIR)$(PREFIX)/bin
 	$(INSTALL) -m 644 include/leenet/leenet.h include/leenet/leenet.hpp $(INCDIR)
 	$(INSTALL) -m 755 $(B)/$(SO_FILE) $(DESTDIR)$(LIBDIR)
 	ln -sf $(SO_FILE) $(DESTDIR)$(LIBDIR)/$(SO_NAME)
 	ln -sf $(SO_NAME) $(DESTDIR)$(LIBDIR)/libleenet.so
 	$(INSTALL) -m 644 $(B)/libleenet.a $(DESTDIR)$(LIBDIR)
-	$(INSTALL) -m 644 $(B)/leenet.pc $(DESTDIR)$(LIBDIR)/pkgconfig
-	sed -e 's|@VERSION@|$(VERSION)|' -e 's|@SOVERSION@|$(SOVERSION)|' -e 's|@INCLUDEDIR@|$(PREFIX)/include|' \
-	    -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
-	    pkgconfig/leenet-config.cmake.in > $(CMKDIR)/leenet-config.cmake
-	sed -e 's|@VERSION@|$(VERSION)|' -e 's|@SOVERSION@|$(SOVERSION)|' \
-	    pkgconfig/leenet-config-version.cmake.in > $(CMKDIR)/leenet-config-version.cmake
+	$(fill) pkgconfig/leenet.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/leenet.pc
+	$(fill) pkgconfig/leenet-config.cmake.in > $(CMKDIR)/leenet-config.cmake
+	$(fill) pkgconfig/leenet-config-version.cmake.in > $(CMKDIR)/leenet-config-version.cmake
 	$(INSTALL) -m 644 $(DOCS) $(DOCDIR)
 	$(if $(EXAMPLE_SRC),$(INSTALL) -m 644 $(EXAMPLE_SRC) $(DOCDIR)/examples)
 	$(if $(TOOL),$(INSTALL) -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin)
