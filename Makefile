@@ -64,6 +64,8 @@ LINK     = $(CC) $(SANFLAGS) $(LDFLAGS)
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $@;)
 
+# Programs are linked once the public functions are all there.
+WHOLE    := $(shell grep -l ln_infer_early lib/api/*.c 2>/dev/null)
 LIB_SRC  := $(sort $(wildcard lib/*/*.c))
 TOOL_SRC := $(sort $(wildcard src/*.c))
 TEST_SRC := $(sort $(wildcard tests/test_*.c))
@@ -81,8 +83,8 @@ DEMO_OBJ := $(call object,$(DEMO_SRC))
 TESTS    := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 REPLAYS  := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/tests/%)
 BENCHES  := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
-EXAMPLES := $(if $(wildcard lib/api/*.c),$(addprefix $(B)/,$(basename $(EXAMPLE_SRC))))
-TOOL     := $(if $(and $(TOOL_SRC),$(wildcard lib/api/*.c)),$(B)/leenet)
+EXAMPLES := $(if $(WHOLE),$(addprefix $(B)/,$(basename $(EXAMPLE_SRC))))
+TOOL     := $(if $(and $(TOOL_SRC),$(WHOLE)),$(B)/leenet)
 CONFORMANCE := $(if $(CONF_SRC),$(B)/conformance)
 
 SO_FILE  := libleenet.so.$(VERSION)
@@ -109,7 +111,7 @@ $(B)/obj/lib/%.o: lib/%.c | $(B)/have-build
 
 $(B)/$(SO_FILE): $(LIB_OBJ) lib/leenet.map
 	$(call say,LD)$(LINK) -shared -Wl,-soname,$(SO_NAME) -Wl,--version-script=lib/leenet.map \
-	    $(if $(or $(SAN),$(if $(wildcard lib/api/*.c),,1)),,-Wl,-z$(comma)defs) -Wl,-z,relro -o $@ $(LIB_OBJ) $(LIBS) $(LINK_OMP)
+	    $(if $(or $(SAN),$(if $(WHOLE),,1)),,-Wl,-z$(comma)defs) -Wl,-z,relro -o $@ $(LIB_OBJ) $(LIBS) $(LINK_OMP)
 
 $(B)/libleenet.so: $(B)/$(SO_FILE)
 	$(Q)ln -sf $(SO_FILE) $(B)/$(SO_NAME)
