@@ -20,7 +20,7 @@ typedef struct ln__mlp {
 bool   ln__mlp_param_count(int32_t inputs, int32_t hidden, int32_t outputs, size_t *out);
 ln_status ln__mlp_new(ln__mlp *out, const ln__ctx *ctx, int32_t inputs, int32_t hidden, int32_t outputs, ln_error *err); /* zeros */
 void   ln__mlp_free(ln__mlp *mlp, const ln__ctx *ctx);
-void   ln__mlp_init(ln__mlp *mlp, ln__rng *rng);            /* He et al. 2015, biases zero */
+void   ln__mlp_init(ln__mlp *mlp, ln__rng *rng);            /* He et al. 2015 (gain 1 for the last layer), biases zero */
 float *ln__mlp_w1(const ln__mlp *mlp);  /* NULL if hidden is 0 */
 float *ln__mlp_b1(const ln__mlp *mlp);
 float *ln__mlp_w2(const ln__mlp *mlp);
@@ -46,20 +46,23 @@ typedef struct ln__head {
     ln__mlp mlp;                /* inputs = ln__head_features; outputs = classes; params NULL: untrained */
 } ln__head;
 
-/* Numbers a head reads of a row: 3 * channels (mean, standard deviation, maximum), or channels * spatial. */
+/* Numbers a head reads of a row: 3 * channels (mean, standard deviation, maximum), or channels * spatial.
+ * A value of one pixel (spatial 1) has no statistics: LN_HEAD_POOL reads it as LN_HEAD_FLATTEN does. */
+bool    ln__head_reads_pooled(int32_t kind, int64_t spatial);
 int64_t ln__head_features(int32_t kind, int64_t channels, int64_t spatial);
 
-/* x in its engine layout -> features [rows][ln__head_features], in ONNX's order. Standard
- * deviation is sqrt(mean(x^2) - mean(x)^2 clipped at 0, + 1e-6). Vectorised, no allocation. */
+/* x in its engine layout -> features [rows][ln__head_features]: all means, then all deviations, then
+ * all maxima; or the activations in ONNX's order. Standard deviation is sqrt(mean((x - mean(x))^2) + 1e-6).
+ * Vectorised, no allocation. */
 void ln__head_describe(int32_t kind, const ln__view *x, float *features);
 
-/* Mean cross entropy of logits [n][classes] against labels; dlogits (may be NULL) gets its
+/* Mean cross entropy of logits [n][classes] against labels in [0,classes); dlogits (may be NULL) gets its
  * gradient. label_smoothing in [0,1). */
 double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, int32_t classes,
                          float label_smoothing, float *dlogits);
 /* Rows of logits to probabilities; stable. */
 void ln__softmax_rows(const float *logits, int64_t n, int32_t classes, float *probabilities);
-/* The temperature that minimises the cross entropy of logits / t on these rows (golden section on log t in [1/8, 8]). */
+/* The temperature that minimises the cross entropy of logits / t on these rows (golden section on log t, t in [1/8, 8]). */
 double ln__fit_temperature(const float *logits, const int32_t *labels, int64_t n, int32_t classes);
 
 /* Parameters and multiply-adds of a row. */
@@ -67,6 +70,10 @@ ln__cost ln__head_cost(const ln__head *head);
 ln__cost ln__mlp_cost(const ln__mlp *mlp);
 
 /* ---- As ONNX ---------------------------------------------------------------------------- */
+
+/* A name put together, for nodes and initializers (cut at 127 characters). */
+typedef struct ln__name { char text[128]; } ln__name;
+ln__name ln__name_make(const char *format, ...) LN__PRINTF(1, 2);
 
 /* Appends nodes from ONNX value `input` to graph output "logits_<exit>" [N,classes]; the features'
  * value is named "leenet/<exit>/features" for gates that read them, initializers

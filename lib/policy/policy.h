@@ -7,8 +7,16 @@
 
 /* ---- What a statistics gate reads --------------------------------------------------- */
 
-/* Numbers for the gate of exit `exit` (0-based) of a network of `classes` classes: of its own
- * logits the top probabilities, margin, entropy ..., and agreement with each earlier exit. */
+/* Numbers for the gate of exit `exit` (0-based) of a network of `classes` classes, of this row's
+ * logits z and probabilities p there, in this order:
+ *   the largest probabilities p1, p2, p3 (as many as there are classes)
+ *   p1 - p2, z1 - z2                                  (2 classes or more)
+ *   entropy / log(classes), log sum exp z - mean z
+ *   for each earlier exit j: p . pj, and p^4 . pj / sum p^4 (what j gives to this exit's likeliest class)
+ *   the largest probability of the exit before
+ *   all of p                                          (16 classes or fewer)
+ * All are continuous in the logits, so rounding cannot turn a gate. */
+enum { LN__STATS_FULL = 16 };
 int32_t ln__stats_count(int32_t classes, uint32_t exit);
 /* logits [exit+1][classes]: this row's at exits 0..exit; probabilities likewise (softmax of them). */
 void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logits,
@@ -53,7 +61,7 @@ double ln__threshold_choose(const float *g, const float *price, const double *co
 /* Graph output "gate_<exit>" [N,points]: the sigmoids of every point's gate, stacked. Reads "logits_0".."logits_<exit>" or
  * "leenet/<exit>/features". points[p] are the operating points' gates (all with the same `input`, or mixed). */
 void ln__gates_emit(ln__onnx_edit *edit, const ln__gates *const *points, uint32_t n_points, uint32_t exit, int32_t classes);
-/* Reads point p's gates back (weights, not thresholds). */
+/* Reads point p's gates back (weights and what they read, not thresholds, which are 0.5). */
 ln_status ln__gates_read(ln__gates *out, const ln__ctx *ctx, const ln__onnx *onnx, uint32_t point, uint32_t exits,
                          int32_t classes, ln_error *err);
 

@@ -1,0 +1,154 @@
+/* head_onnx.c - heads as ONNX nodes, and read back. */
+#include "heads/heads.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+ln__name ln__name_make(const char *format, ...)
+{
+    ln__name name;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(name.text, sizeof name.text, format, arguments);
+    va_end(arguments);
+    return name;
+}
+
+static ln__name joined(const char *prefix, const char *last)
+{
+    return ln__name_make("%s%s", prefix, last);
+}
+
+/* ---- Linear layers ---------------------------------------------------------------- */
+
+static void emit_linear(ln__onnx_edit *edit, const char *prefix, const char *layer, const float *w,
+                        const float *b, int32_t in, int32_t out, const char *x, const char *y)
+{
+    const int64_t w_dims[2] = { out, in }, b_dims[1] = { out };
+    ln__name w_name = ln__name_make("%sw%s", prefix, layer), b_name = ln__name_make("%sb%s", prefix, layer);
+
+    ln__onnx_add_f32(edit, w_name.text, w, 2, w_dims);
+    ln__onnx_add_f32(edit, b_name.text, b, 1, b_dims);
+    ln__onnx_emit_gemm(edit, y, x, w_name.text, b_name.text);
+}
+
+void ln__mlp_emit(ln__onnx_edit *edit, const ln__mlp *mlp, const char *prefix, const char *x, const char *out)
+{
+    ln__name before = joined(prefix, "sum"), after = joined(prefix, "hidden");
+
+    if (mlp->hidden == 0) {
+        emit_linear(edit, prefix, "2", ln__mlp_w2(mlp), ln__mlp_b2(mlp), mlp->inputs, mlp->outputs, x, out);
+        return;
+    }
+    emit_linear(edit, prefix, "1", ln__mlp_w1(mlp), ln__mlp_b1(mlp), mlp->inputs, mlp->hidden, x, before.text);
+    ln__onnx_emit_unary(edit, "Relu", after.text, before.text);
+    emit_linear(edit, prefix, "2", ln__mlp_w2(mlp), ln__mlp_b2(mlp), mlp->hidden, mlp->outputs, after.text, out);
+}
+
+/* An initializer of ours: float, of this rank, every dimension from 1 to INT32_MAX. */
+static ln_status find_weights(ln__tensor *out, const ln__onnx *onnx, const char *prefix, const char *last,
+                              int32_t rank, ln_error *err)
+{
+    ln__name full = joined(prefix, last);
+
+    if (!ln__onnx_addition(onnx, full.text, out))
+        return ln__fail(err, LN_E_FORMAT, "initializer '%s' is missing", full.text);
+    if (out->dtype != LN__F32 || out->rank != rank || out->data == NULL)
+        return ln__fail(err, LN_E_FORMAT, "initializer '%s': found %s of rank %d, expected float of rank %d",
+                        full.text, out->dtype == LN__F32 ? "float" : "integers", (int)out->rank, (int)rank);
+    for (int32_t i = 0; i < rank; i++)
+        if (out->dim[i] < 1 || out->dim[i] > INT32_MAX)
+            return ln__fail(err, LN_E_FORMAT, "initializer '%s': dimension %d is %" PRId64 ", expected 1 to %d",
+                            full.text, (int)i, out->dim[i], INT32_MAX);
+    return LN_OK;
+}
+
+static ln_status bad_size(ln_error *err, const char *prefix, const char *last, int64_t found, int64_t expected)
+{
+    return ln__fail(err, LN_E_FORMAT, "initializer '%s%s': found %" PRId64 " numbers a row, expected %" PRId64,
+                    prefix, last, found, expected);
+}
+
+ln_status ln__mlp_read(ln__mlp *out, const ln__ctx *ctx, const ln__onnx *onnx, const char *prefix, ln_error *err)
+{
+    ln__tensor w1, b1, w2, b2;
+    ln__name first = joined(prefix, "w1");
+    bool two = ln__onnx_addition(onnx, first.text, &w1);
+    ln_status st;
+
+    memset(out, 0, sizeof *out);
+    if (two && ((st = find_weights(&w1, onnx, prefix, "w1", 2, err)) < 0 ||
+                (st = find_weights(&b1, onnx, prefix, "b1", 1, err)) < 0))
+        return st;
+    if ((st = find_weights(&w2, onnx, prefix, "w2", 2, err)) < 0 ||
+        (st = find_weights(&b2, onnx, prefix, "b2", 1, err)) < 0)
+        return st;
+    if (b2.dim[0] != w2.dim[0])
+        return bad_size(err, prefix, "b2", b2.dim[0], w2.dim[0]);
+    if (two && b1.dim[0] != w1.dim[0])
+        return bad_size(err, prefix, "b1", b1.dim[0], w1.dim[0]);
+    if (two && w2.dim[1] != w1.dim[0])
+        return bad_size(err, prefix, "w2", w2.dim[1], w1.dim[0]);
+    st = ln__mlp_new(out, ctx, (int32_t)(two ? w1.dim[1] : w2.dim[1]), two ? (int32_t)w1.dim[0] : 0,
+                     (int32_t)w2.dim[0], err);
+    if (st < 0)
+        return st;
+    /* Copied as bytes: the file need not align them. */
+    if (two) {
+        memcpy(ln__mlp_w1(out), w1.data, (size_t)(w1.dim[0] * w1.dim[1]) * sizeof(float));
+        memcpy(ln__mlp_b1(out), b1.data, (size_t)b1.dim[0] * sizeof(float));
+    }
+    memcpy(ln__mlp_w2(out), w2.data, (size_t)(w2.dim[0] * w2.dim[1]) * sizeof(float));
+    memcpy(ln__mlp_b2(out), b2.data, (size_t)b2.dim[0] * sizeof(float));
+    return LN_OK;
+}
+
+/* ---- Heads --------------------------------------------------------------------------- */
+
+static void emit_flatten(ln__onnx_edit *edit, const char *out, const char *x)
+{
+    ln__onnx_add_node(edit, "Flatten", out, &x, 1);
+    ln__onnx_node_int(edit, "axis", 1);
+}
+
+/* [N,C,...] -> [N,3C]. The variance is that of x - mean, which loses nothing to
+ * cancellation in float. */
+static void emit_pooled(ln__onnx_edit *edit, const char *prefix, const char *out, const char *x, int32_t rank)
+{
+    static const float epsilon = 1e-6f;
+    static const int64_t one = 1;
+    int64_t axes[LN__MAX_RANK];
+    ln__name mean = joined(prefix, "mean"), centred = joined(prefix, "centred"), squares = joined(prefix, "squares");
+    ln__name variance = joined(prefix, "variance"), small = joined(prefix, "epsilon"), sum = joined(prefix, "lifted");
+    ln__name deviation = joined(prefix, "std"), max = joined(prefix, "max"), all = joined(prefix, "pooled");
+    const char *parts[3] = { mean.text, deviation.text, max.text };
+
+    for (int32_t i = 2; i < rank; i++)
+        axes[i - 2] = i;
+    ln__onnx_add_f32(edit, small.text, &epsilon, 1, &one);
+    ln__onnx_emit_reduce(edit, "ReduceMean", mean.text, x, axes, rank - 2, true);
+    ln__onnx_emit_binary(edit, "Sub", centred.text, x, mean.text);
+    ln__onnx_emit_binary(edit, "Mul", squares.text, centred.text, centred.text);
+    ln__onnx_emit_reduce(edit, "ReduceMean", variance.text, squares.text, axes, rank - 2, true);
+    ln__onnx_emit_binary(edit, "Add", sum.text, variance.text, small.text);
+    ln__onnx_emit_unary(edit, "Sqrt", deviation.text, sum.text);
+    ln__onnx_emit_reduce(edit, "ReduceMax", max.text, x, axes, rank - 2, true);
+    ln__onnx_emit_concat(edit, all.text, parts, 3, 1);
+    emit_flatten(edit, out, all.text);
+}
+
+void ln__head_emit(ln__onnx_edit *edit, const ln__head *head, uint32_t exit, const char *input, int32_t rank)
+{
+    ln__name features = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/features", exit);
+    ln__name head_prefix = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/head.", exit);
+    ln__name pool_prefix = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/", exit);
+    ln__name logits = ln__name_make("logits_%" PRIu32, exit);
+
+    if (!ln__head_reads_pooled(head->kind, head->spatial))
+        emit_flatten(edit, features.text, input);
+    else
+        emit_pooled(edit, pool_prefix.text, features.text, input, rank);
+    ln__mlp_emit(edit, &head->mlp, head_prefix.text, features.text, logits.text);
+    ln__onnx_add_output(edit, logits.text, head->mlp.outputs);
+}

@@ -1,0 +1,67 @@
+/* lanes.h - loops over sixteen floats at a time, compiled once for each kind of
+ * CPU. LN__LANES_DISPATCH picks the best at run time without ifunc, so that it
+ * works in static objects, under sanitizers and with every libc. Private to heads/. */
+#ifndef LN_LANES_H
+#define LN_LANES_H
+
+#include <string.h>
+
+#if !defined(__GNUC__)
+#  error "needs the vector extensions of gcc or clang"
+#endif
+
+enum { LN__LANES = 16 };
+typedef float ln__lanes __attribute__((vector_size(64)));
+
+/* A body must be inlined into each variant, or it would be compiled for the plain CPU. */
+#define LN__LANES_BODY static inline __attribute__((always_inline))
+
+#if defined(__x86_64__)
+#  define LN__LANES_DISPATCH(name, body, declaration, arguments)                     \
+    __attribute__((target("avx512f"))) static void name##_avx512 declaration { body arguments; } \
+    __attribute__((target("avx2,fma"))) static void name##_avx2 declaration { body arguments; }  \
+    static void name##_plain declaration { body arguments; }                         \
+    static void name declaration                                                     \
+    {                                                                                \
+        if (__builtin_cpu_supports("avx512f"))                                       \
+            name##_avx512 arguments;                                                 \
+        else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))    \
+            name##_avx2 arguments;                                                   \
+        else                                                                         \
+            name##_plain arguments;                                                  \
+    }
+#else
+#  define LN__LANES_DISPATCH(name, body, declaration, arguments)                     \
+    static void name declaration { body arguments; }
+#endif
+
+/* Through pointers: vectors as return values would change their ABI with the target. */
+LN__LANES_BODY void ln__lanes_load(ln__lanes *out, const float *p)
+{
+    memcpy(out, p, sizeof *out);
+}
+
+LN__LANES_BODY void ln__lanes_fill(ln__lanes *out, float value)
+{
+    *out = value - (ln__lanes){ 0 };
+}
+
+LN__LANES_BODY void ln__lanes_max(ln__lanes *a, const ln__lanes *b)
+{
+    for (int i = 0; i < LN__LANES; i++)
+        (*a)[i] = (*a)[i] > (*b)[i] ? (*a)[i] : (*b)[i];
+}
+
+/* Pairwise, so that the order of additions does not depend on the CPU. */
+LN__LANES_BODY float ln__lanes_sum(const ln__lanes *v)
+{
+    float t[LN__LANES];
+
+    memcpy(t, v, sizeof t);
+    for (int width = LN__LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            t[i] += t[i + width];
+    return t[0];
+}
+
+#endif

@@ -1,0 +1,130 @@
+/* mlp.c - networks of one or two linear layers: memory, first values, folding, cost. */
+#include "heads/heads.h"
+
+#include <math.h>
+#include <string.h>
+
+bool ln__mlp_param_count(int32_t inputs, int32_t hidden, int32_t outputs, size_t *out)
+{
+    size_t first = 0, last, total;
+    size_t into_last = (size_t)(hidden > 0 ? hidden : inputs);
+
+    if (inputs < 1 || hidden < 0 || outputs < 1)
+        return false;
+    if (hidden > 0 && !ln__mul_size((size_t)inputs + 1, (size_t)hidden, &first))
+        return false;
+    if (!ln__mul_size(into_last + 1, (size_t)outputs, &last) || !ln__add_size(first, last, &total))
+        return false;
+    *out = total;
+    return true;
+}
+
+ln_status ln__mlp_new(ln__mlp *out, const ln__ctx *ctx, int32_t inputs, int32_t hidden,
+                      int32_t outputs, ln_error *err)
+{
+    size_t count;
+
+    memset(out, 0, sizeof *out);
+    if (!ln__mlp_param_count(inputs, hidden, outputs, &count))
+        return ln__fail(err, LN_E_ARGUMENT, "linear layers %d -> %d -> %d: sizes must be positive and fit memory",
+                        (int)inputs, (int)hidden, (int)outputs);
+    out->params = ln__calloc(ctx, count, sizeof *out->params);
+    if (out->params == NULL)
+        return ln__fail_nomem(err, ctx, count > SIZE_MAX / sizeof(float) ? SIZE_MAX : count * sizeof(float));
+    out->inputs = inputs;
+    out->hidden = hidden;
+    out->outputs = outputs;
+    return LN_OK;
+}
+
+void ln__mlp_free(ln__mlp *mlp, const ln__ctx *ctx)
+{
+    ln__free(ctx, mlp->params);
+    mlp->params = NULL;
+}
+
+/* ---- Where the weights lie ------------------------------------------------------- */
+
+float *ln__mlp_w1(const ln__mlp *mlp)
+{
+    return mlp->hidden > 0 ? mlp->params : NULL;
+}
+
+float *ln__mlp_b1(const ln__mlp *mlp)
+{
+    return mlp->hidden > 0 ? mlp->params + (size_t)mlp->hidden * (size_t)mlp->inputs : NULL;
+}
+
+float *ln__mlp_w2(const ln__mlp *mlp)
+{
+    return mlp->hidden > 0 ? ln__mlp_b1(mlp) + mlp->hidden : mlp->params;
+}
+
+float *ln__mlp_b2(const ln__mlp *mlp)
+{
+    size_t into_last = (size_t)(mlp->hidden > 0 ? mlp->hidden : mlp->inputs);
+
+    return ln__mlp_w2(mlp) + (size_t)mlp->outputs * into_last;
+}
+
+/* Variance 2/n before a ReLU (He et al. 2015, equation 10), 1/n before none. */
+void ln__mlp_init(ln__mlp *mlp, ln__rng *rng)
+{
+    size_t into_last = (size_t)(mlp->hidden > 0 ? mlp->hidden : mlp->inputs), count;
+    float *w;
+
+    if (!ln__mlp_param_count(mlp->inputs, mlp->hidden, mlp->outputs, &count))
+        return;
+    memset(mlp->params, 0, count * sizeof *mlp->params);
+    if (mlp->hidden > 0) {
+        count = (size_t)mlp->hidden * (size_t)mlp->inputs;
+        w = ln__mlp_w1(mlp);
+        for (size_t i = 0; i < count; i++)
+            w[i] = (float)(ln__rng_normal(rng) * sqrt(2.0 / mlp->inputs));
+    }
+    count = (size_t)mlp->outputs * into_last;
+    w = ln__mlp_w2(mlp);
+    for (size_t i = 0; i < count; i++)
+        w[i] = (float)(ln__rng_normal(rng) * sqrt(1.0 / (double)into_last));
+}
+
+/* ---- Folding --------------------------------------------------------------------------- */
+
+void ln__mlp_fold_input(ln__mlp *mlp, const float *mean, const float *scale)
+{
+    float *w = mlp->hidden > 0 ? ln__mlp_w1(mlp) : ln__mlp_w2(mlp);
+    float *b = mlp->hidden > 0 ? ln__mlp_b1(mlp) : ln__mlp_b2(mlp);
+    int32_t outputs = mlp->hidden > 0 ? mlp->hidden : mlp->outputs;
+
+    for (int32_t o = 0; o < outputs; o++, w += mlp->inputs) {
+        double shift = 0.0;
+
+        for (int32_t i = 0; i < mlp->inputs; i++) {
+            w[i] *= scale[i];
+            shift += (double)w[i] * (double)mean[i];
+        }
+        b[o] = (float)((double)b[o] - shift);
+    }
+}
+
+void ln__mlp_fold_temperature(ln__mlp *mlp, float temperature)
+{
+    size_t into_last = (size_t)(mlp->hidden > 0 ? mlp->hidden : mlp->inputs);
+    size_t count = (size_t)mlp->outputs * (into_last + 1);      /* w2 and b2 lie together */
+    float *w = ln__mlp_w2(mlp);
+
+    for (size_t i = 0; i < count; i++)
+        w[i] /= temperature;
+}
+
+/* ---- Cost -------------------------------------------------------------------------------- */
+
+ln__cost ln__mlp_cost(const ln__mlp *mlp)
+{
+    uint64_t in = (uint64_t)mlp->inputs, hidden = (uint64_t)mlp->hidden, out = (uint64_t)mlp->outputs;
+    ln__cost cost;
+
+    cost.macs = hidden > 0 ? (in + out) * hidden : in * out;
+    cost.params = cost.macs + hidden + out;
+    return cost;
+}

@@ -1,0 +1,212 @@
+/* gate_onnx.c - gates as ONNX nodes, and read back. Each operating point's gate is a
+ * node or three of its own; their sums are put side by side before one Sigmoid. */
+#include "policy/policy.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { MAX_PARTS = 8 + 2 * LN__MAX_EXITS, COLUMNS = 32 };
+
+/* What the emission of one exit's statistics knows. */
+typedef struct emission {
+    ln__onnx_edit *edit;
+    uint32_t exit;
+    int32_t  classes;
+    ln__name part[MAX_PARTS];       /* columns of the result, in order */
+    int32_t  parts;
+} emission;
+
+static ln__name stat_name(const emission *e, const char *what)
+{
+    return ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/stats.%s", e->exit, what);
+}
+
+static ln__name stat_name_of(const emission *e, const char *what, uint32_t other)
+{
+    return ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/stats.%s.%" PRIu32, e->exit, what, other);
+}
+
+/* The next column: a value of this name, which the caller makes. */
+static const char *next_part(emission *e, ln__name name)
+{
+    e->part[e->parts] = name;
+    return e->part[e->parts++].text;
+}
+
+/* p1, p2, p3, p1 - p2 and z1 - z2, from the largest log-probabilities. */
+static void emit_top(emission *e, const char *log_p)
+{
+    int32_t k = LN__MIN(e->classes, 3);
+    ln__name values = stat_name(e, "top_log"), indices = stat_name(e, "top_class");
+    ln__name p1 = stat_name(e, "p1"), p2 = stat_name(e, "p2"), l1 = stat_name(e, "log_p1"), l2 = stat_name(e, "log_p2");
+    const char *top;
+
+    ln__onnx_emit_top_k(e->edit, values.text, indices.text, log_p, k);
+    top = next_part(e, stat_name(e, "top"));
+    ln__onnx_emit_unary(e->edit, "Exp", top, values.text);
+    if (e->classes < 2)
+        return;
+    ln__onnx_emit_slice(e->edit, p1.text, top, 1, 0, 1);
+    ln__onnx_emit_slice(e->edit, p2.text, top, 1, 1, 2);
+    ln__onnx_emit_binary(e->edit, "Sub", next_part(e, stat_name(e, "margin")), p1.text, p2.text);
+    ln__onnx_emit_slice(e->edit, l1.text, values.text, 1, 0, 1);
+    ln__onnx_emit_slice(e->edit, l2.text, values.text, 1, 1, 2);
+    ln__onnx_emit_binary(e->edit, "Sub", next_part(e, stat_name(e, "logit_margin")), l1.text, l2.text);
+}
+
+/* Entropy / log(classes) = -sum p log p / log(classes); log sum exp z - mean z = -mean log p. */
+static void emit_spread(emission *e, const char *p, const char *log_p)
+{
+    static const int64_t axis = 1, one = 1;
+    float scale = (float)(-1.0 / log(e->classes > 1 ? (double)e->classes : 2.0));
+    ln__name product = stat_name(e, "p_log_p"), sum = stat_name(e, "sum_p_log_p"), factor = stat_name(e, "entropy_scale");
+    ln__name mean = stat_name(e, "mean_log_p");
+
+    ln__onnx_add_f32(e->edit, factor.text, &scale, 1, &one);
+    ln__onnx_emit_binary(e->edit, "Mul", product.text, p, log_p);
+    ln__onnx_emit_reduce(e->edit, "ReduceSum", sum.text, product.text, &axis, 1, true);
+    ln__onnx_emit_binary(e->edit, "Mul", next_part(e, stat_name(e, "entropy")), sum.text, factor.text);
+    ln__onnx_emit_reduce(e->edit, "ReduceMean", mean.text, log_p, &axis, 1, true);
+    ln__onnx_emit_unary(e->edit, "Neg", next_part(e, stat_name(e, "spread")), mean.text);
+}
+
+/* out [N,1] = sum over classes of a * b; `made` names the product. */
+static void emit_dot(emission *e, const char *out, const char *made, const char *a, const char *b)
+{
+    static const int64_t axis = 1;
+
+    ln__onnx_emit_binary(e->edit, "Mul", made, a, b);
+    ln__onnx_emit_reduce(e->edit, "ReduceSum", out, made, &axis, 1, true);
+}
+
+/* Against each earlier exit: p . q and p^4 . q / sum p^4; of the last one, its largest probability. */
+static void emit_agreement(emission *e, const char *p)
+{
+    static const int64_t axis = 1;
+    ln__name square = stat_name(e, "p_2"), fourth = stat_name(e, "p_4"), weight = stat_name(e, "sum_p_4");
+    ln__name q;
+
+    ln__onnx_emit_binary(e->edit, "Mul", square.text, p, p);
+    ln__onnx_emit_binary(e->edit, "Mul", fourth.text, square.text, square.text);
+    ln__onnx_emit_reduce(e->edit, "ReduceSum", weight.text, fourth.text, &axis, 1, true);
+    for (uint32_t j = 0; j < e->exit; j++) {
+        ln__name logits = ln__name_make("logits_%" PRIu32, j);
+        ln__name product = stat_name_of(e, "p_q", j), sharp = stat_name_of(e, "p_4_q", j);
+        ln__name sharp_sum = stat_name_of(e, "sum_p_4_q", j);
+
+        q = stat_name_of(e, "q", j);
+        ln__onnx_emit_softmax(e->edit, q.text, logits.text, false);
+        emit_dot(e, next_part(e, stat_name_of(e, "agreement", j)), product.text, p, q.text);
+        emit_dot(e, sharp_sum.text, sharp.text, fourth.text, q.text);
+        ln__onnx_emit_binary(e->edit, "Div", next_part(e, stat_name_of(e, "support", j)), sharp_sum.text, weight.text);
+    }
+    ln__onnx_emit_reduce(e->edit, "ReduceMax", next_part(e, stat_name(e, "before")), q.text, &axis, 1, true);
+}
+
+/* "leenet/<exit>/stats" [N, ln__stats_count]. */
+static void emit_stats(ln__onnx_edit *edit, uint32_t exit, int32_t classes, const char *out)
+{
+    emission e = { .edit = edit, .exit = exit, .classes = classes };
+    ln__name logits = ln__name_make("logits_%" PRIu32, exit);
+    ln__name p = stat_name(&e, "p"), log_p = stat_name(&e, "log_p");
+    const char *parts[MAX_PARTS];
+
+    ln__onnx_emit_softmax(edit, p.text, logits.text, false);
+    ln__onnx_emit_softmax(edit, log_p.text, logits.text, true);
+    emit_top(&e, log_p.text);
+    emit_spread(&e, p.text, log_p.text);
+    if (exit > 0)
+        emit_agreement(&e, p.text);
+    if (classes <= LN__STATS_FULL)
+        next_part(&e, p);
+    for (int32_t i = 0; i < e.parts; i++)
+        parts[i] = e.part[i].text;
+    ln__onnx_emit_concat(edit, out, parts, e.parts, 1);
+}
+
+/* ---- Gates ------------------------------------------------------------------------------------ */
+
+/* The name says what the gate reads, for reading it back. */
+static ln__name gate_prefix(uint32_t exit, uint32_t point, int32_t input)
+{
+    return ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gate.%" PRIu32 ".%s.", exit, point,
+                         input == LN_GATE_STATISTICS ? "statistics" : "features");
+}
+
+/* Puts the columns gathered so far side by side as one. */
+static void join_columns(ln__onnx_edit *edit, ln__name *column, int32_t *count, ln__name joined)
+{
+    const char *parts[COLUMNS];
+
+    for (int32_t i = 0; i < *count; i++)
+        parts[i] = column[i].text;
+    ln__onnx_emit_concat(edit, joined.text, parts, *count, 1);
+    column[0] = joined;
+    *count = 1;
+}
+
+void ln__gates_emit(ln__onnx_edit *edit, const ln__gates *const *points, uint32_t n_points, uint32_t exit, int32_t classes)
+{
+    ln__name stats = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/stats", exit);
+    ln__name features = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/features", exit);
+    ln__name out = ln__name_make("gate_%" PRIu32, exit);
+    ln__name column[COLUMNS];
+    int32_t count = 0;
+    bool stats_made = false;
+
+    for (uint32_t p = 0; p < n_points; p++) {
+        bool reads_stats = points[p]->input == LN_GATE_STATISTICS;
+        ln__name prefix = gate_prefix(exit, p, points[p]->input);
+
+        if (reads_stats && !stats_made) {
+            emit_stats(edit, exit, classes, stats.text);
+            stats_made = true;
+        }
+        if (count == COLUMNS)
+            join_columns(edit, column, &count, ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gates.%" PRIu32, exit, p));
+        column[count] = ln__name_make("%sz", prefix.text);
+        ln__mlp_emit(edit, &points[p]->gate[exit], prefix.text, reads_stats ? stats.text : features.text,
+                     column[count].text);
+        count++;
+    }
+    if (count > 1)
+        join_columns(edit, column, &count, ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gates", exit));
+    ln__onnx_emit_unary(edit, "Sigmoid", out.text, column[0].text);
+    ln__onnx_add_output(edit, out.text, n_points);
+}
+
+static ln_status read_gate(ln__gates *gates, const ln__ctx *ctx, const ln__onnx *onnx, uint32_t point,
+                           uint32_t exit, int32_t classes, ln_error *err)
+{
+    ln__name prefix = gate_prefix(exit, point, gates->input);
+    ln__mlp *gate = &gates->gate[exit];
+    ln_status st = ln__mlp_read(gate, ctx, onnx, prefix.text, err);
+
+    if (st < 0)
+        return st;
+    if (gate->outputs != 1)
+        return ln__fail(err, LN_E_FORMAT, "initializer '%sw2': a gate with %d outputs, expected 1", prefix.text,
+                        (int)gate->outputs);
+    if (gates->input == LN_GATE_STATISTICS && gate->inputs != ln__stats_count(classes, exit))
+        return ln__fail(err, LN_E_FORMAT, "initializers '%s*': a gate that reads %d numbers, expected the %d statistics "
+                        "of exit %u with %d classes", prefix.text, (int)gate->inputs,
+                        (int)ln__stats_count(classes, exit), (unsigned)exit, (int)classes);
+    return LN_OK;
+}
+
+ln_status ln__gates_read(ln__gates *out, const ln__ctx *ctx, const ln__onnx *onnx, uint32_t point, uint32_t exits,
+                         int32_t classes, ln_error *err)
+{
+    ln__name first = gate_prefix(0, point, LN_GATE_FEATURES);
+    ln__name weights = ln__name_make("%sw2", first.text);
+    ln__tensor ignored;
+    int32_t input = ln__onnx_addition(onnx, weights.text, &ignored) ? LN_GATE_FEATURES : LN_GATE_STATISTICS;
+    ln_status st = ln__gates_new(out, ctx, input, exits, err);
+
+    for (uint32_t i = 0; i < exits && st >= 0; i++)
+        st = read_gate(out, ctx, onnx, point, i, classes, err);
+    if (st < 0)
+        ln__gates_free(out, ctx);
+    return st;
+}

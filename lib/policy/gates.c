@@ -1,0 +1,41 @@
+/* gates.c - one operating point's gates. */
+#include "policy/policy.h"
+
+#include <math.h>
+#include <string.h>
+
+ln_status ln__gates_new(ln__gates *out, const ln__ctx *ctx, int32_t input, uint32_t exits, ln_error *err)
+{
+    memset(out, 0, sizeof *out);
+    if (exits < 1 || exits > LN__MAX_EXITS)
+        return ln__fail(err, LN_E_ARGUMENT, "gates for %u exits: expected 1 to %d", (unsigned)exits, LN__MAX_EXITS);
+    out->gate = ln__calloc(ctx, exits, sizeof *out->gate);
+    out->threshold = ln__array(ctx, exits, sizeof *out->threshold);
+    if (out->gate == NULL || out->threshold == NULL) {
+        ln__gates_free(out, ctx);
+        return ln__fail_nomem(err, ctx, exits * (sizeof *out->gate + sizeof *out->threshold));
+    }
+    out->input = input;
+    out->exits = exits;
+    for (uint32_t i = 0; i < exits; i++)
+        out->threshold[i] = 0.5;
+    return LN_OK;
+}
+
+void ln__gates_free(ln__gates *gates, const ln__ctx *ctx)
+{
+    for (uint32_t i = 0; i < gates->exits; i++)
+        ln__mlp_free(&gates->gate[i], ctx);
+    ln__free(ctx, gates->gate);
+    ln__free(ctx, gates->threshold);
+    memset(gates, 0, sizeof *gates);
+}
+
+float ln__gate_answer(const ln__gates *gates, uint32_t exit, const float *x, float *scratch)
+{
+    float z, small;
+
+    ln__mlp_answer(&gates->gate[exit], x, 1, scratch, &z);
+    small = expf(-fabsf(z));
+    return z >= 0.0f ? 1.0f / (1.0f + small) : small / (1.0f + small);
+}

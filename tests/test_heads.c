@@ -1,0 +1,381 @@
+#include "heads/heads.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ln__ctx plain_ctx(void)
+{
+    return ln__ctx_make(NULL, NULL, NULL);
+}
+
+static void fill_normal(float *v, size_t n, ln__rng *rng, double scale, double shift)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] = (float)(ln__rng_normal(rng) * scale + shift);
+}
+
+static void ck_close(double found, double expected, double tolerance, const char *what)
+{
+    ck_assert_msg(fabs(found - expected) <= tolerance * (1.0 + fabs(expected)), "%s: found %.9g, expected %.9g", what,
+                  found, expected);
+}
+
+/* ---- Linear layers ------------------------------------------------------------------- */
+
+static void reference_answer(const ln__mlp *mlp, const float *x, double *hidden, double *y)
+{
+    int32_t into = mlp->hidden > 0 ? mlp->hidden : mlp->inputs;
+
+    for (int32_t h = 0; h < mlp->hidden; h++) {
+        double sum = ln__mlp_b1(mlp)[h];
+
+        for (int32_t i = 0; i < mlp->inputs; i++)
+            sum += (double)ln__mlp_w1(mlp)[(size_t)h * mlp->inputs + i] * x[i];
+        hidden[h] = sum > 0 ? sum : 0;
+    }
+    for (int32_t o = 0; o < mlp->outputs; o++) {
+        double sum = ln__mlp_b2(mlp)[o];
+
+        for (int32_t i = 0; i < into; i++)
+            sum += (double)ln__mlp_w2(mlp)[(size_t)o * into + i] * (mlp->hidden > 0 ? hidden[i] : (double)x[i]);
+        y[o] = sum;
+    }
+}
+
+static void check_answer(int32_t inputs, int32_t hidden, int32_t outputs, int64_t n)
+{
+    ln__ctx ctx = plain_ctx();
+    ln__rng rng = ln__rng_make(7, (uint64_t)(inputs + hidden));
+    ln__mlp mlp;
+    float *x = malloc((size_t)(n * inputs) * sizeof *x), *h = malloc((size_t)(n * hidden + 1) * sizeof *h);
+    float *y = malloc((size_t)(n * outputs) * sizeof *y), *alone = malloc((size_t)outputs * sizeof *alone);
+    double *rh = malloc((size_t)(hidden + 1) * sizeof *rh), *ry = malloc((size_t)outputs * sizeof *ry);
+
+    ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, inputs, hidden, outputs, NULL), LN_OK);
+    ln__mlp_init(&mlp, &rng);
+    fill_normal(ln__mlp_b2(&mlp), (size_t)outputs, &rng, 1, 0);
+    fill_normal(x, (size_t)(n * inputs), &rng, 1, 0.3);
+    ln__mlp_answer(&mlp, x, n, h, y);
+    for (int64_t r = 0; r < n; r++) {
+        reference_answer(&mlp, x + r * inputs, rh, ry);
+        for (int32_t o = 0; o < outputs; o++)
+            ck_close(y[r * outputs + o], ry[o], 2e-5, "answer");
+        ln__mlp_answer(&mlp, x + r * inputs, 1, h, alone);
+        ck_assert_msg(memcmp(alone, y + r * outputs, (size_t)outputs * sizeof *y) == 0,
+                      "row %d of %d is not what it is alone", (int)r, (int)n);
+    }
+    ln__mlp_free(&mlp, &ctx);
+    free(x); free(h); free(y); free(alone); free(rh); free(ry);
+}
+
+START_TEST(answers_are_those_of_the_formula_for_any_size)
+{
+    static const int32_t sizes[][3] = { { 1, 0, 1 }, { 15, 0, 3 }, { 16, 0, 4 }, { 33, 0, 10 }, { 100, 7, 5 },
+                                        { 6144, 256, 10 }, { 31, 16, 1 }, { 1536, 256, 1000 } };
+
+    for (size_t i = 0; i < LN__COUNT(sizes); i++)
+        for (int64_t n = 1; n <= 9; n += 2)
+            check_answer(sizes[i][0], sizes[i][1], sizes[i][2], n);
+}
+END_TEST
+
+START_TEST(sizes_of_layers_are_checked)
+{
+    ln__ctx ctx = plain_ctx();
+    ln__mlp mlp;
+    ln_error err;
+    size_t count;
+
+    ck_assert(ln__mlp_param_count(3, 0, 2, &count) && count == 8);
+    ck_assert(ln__mlp_param_count(3, 5, 2, &count) && count == 32);
+    ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, 0, 0, 2, &err), LN_E_ARGUMENT);
+    ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, 3, -1, 2, &err), LN_E_ARGUMENT);
+    ck_assert_ptr_null(mlp.params);
+    ln__mlp_free(&mlp, &ctx);
+}
+END_TEST
+
+START_TEST(first_values_have_the_variance_that_keeps_signals)
+{
+    ln__ctx ctx = plain_ctx();
+    ln__rng rng = ln__rng_make(3, 1);
+    ln__mlp mlp;
+    double sum = 0;
+
+    ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, 200, 100, 10, NULL), LN_OK);
+    ln__mlp_init(&mlp, &rng);
+    for (int i = 0; i < 200 * 100; i++)
+        sum += (double)ln__mlp_w1(&mlp)[i] * ln__mlp_w1(&mlp)[i];
+    ck_close(sum / (200 * 100), 2.0 / 200, 0.001, "variance of w1");
+    sum = 0;
+    for (int i = 0; i < 1000; i++)
+        sum += (double)ln__mlp_w2(&mlp)[i] * ln__mlp_w2(&mlp)[i];
+    ck_close(sum / 1000, 1.0 / 100, 0.002, "variance of w2");
+    for (int i = 0; i < 100; i++)
+        ck_assert(ln__mlp_b1(&mlp)[i] == 0.0f);
+    ln__mlp_free(&mlp, &ctx);
+}
+END_TEST
+
+START_TEST(folding_gives_the_same_answers_from_plain_input)
+{
+    for (int32_t hidden = 0; hidden <= 9; hidden += 9) {
+        ln__ctx ctx = plain_ctx();
+        ln__rng rng = ln__rng_make(5, 2);
+        ln__mlp mlp;
+        float x[20], scaled[20], mean[20], scale[20], h[9], before[4], after[4];
+
+        ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, 20, hidden, 4, NULL), LN_OK);
+        ln__mlp_init(&mlp, &rng);
+        fill_normal(x, 20, &rng, 1, 0);
+        fill_normal(mean, 20, &rng, 2, 1);
+        for (int i = 0; i < 20; i++) {
+            scale[i] = 0.1f + (float)ln__rng_double(&rng);
+            scaled[i] = (x[i] - mean[i]) * scale[i];
+        }
+        ln__mlp_answer(&mlp, scaled, 1, h, before);
+        ln__mlp_fold_input(&mlp, mean, scale);
+        ln__mlp_answer(&mlp, x, 1, h, after);
+        for (int i = 0; i < 4; i++)
+            ck_close(after[i], before[i], 1e-5, "input folded");
+        ln__mlp_fold_temperature(&mlp, 2.5f);
+        ln__mlp_answer(&mlp, x, 1, h, after);
+        for (int i = 0; i < 4; i++)
+            ck_close(after[i], before[i] / 2.5, 1e-5, "temperature folded");
+        ln__mlp_free(&mlp, &ctx);
+    }
+}
+END_TEST
+
+/* ---- Features ---------------------------------------------------------------------------- */
+
+static size_t place(const ln__view *v, int64_t r, int64_t c, int64_t s)
+{
+    return (size_t)r * ln__view_row_floats(v) + (size_t)((c / v->block * v->spatial + s) * v->block + c % v->block);
+}
+
+static void check_pooled(const ln__view *v, const float *features)
+{
+    for (int64_t r = 0; r < v->rows; r++)
+        for (int64_t c = 0; c < v->channels; c++) {
+            const float *f = features + r * 3 * v->channels + c;
+            double sum = 0, squares = 0, max = -INFINITY;
+
+            for (int64_t s = 0; s < v->spatial; s++) {
+                double x = v->data[place(v, r, c, s)];
+
+                sum += x;
+                max = x > max ? x : max;
+            }
+            sum /= (double)v->spatial;
+            for (int64_t s = 0; s < v->spatial; s++)
+                squares += pow(v->data[place(v, r, c, s)] - sum, 2);
+            ck_close(f[0], sum, 1e-6, "mean");
+            ck_close(f[v->channels], sqrt(squares / (double)v->spatial + 1e-6), 2e-6, "standard deviation");
+            ck_assert_float_eq(f[2 * v->channels], (float)max);
+        }
+}
+
+static void check_describe(int64_t rows, int64_t channels, int64_t spatial, int64_t block, double mean)
+{
+    ln__view v = { NULL, rows, channels, spatial, block };
+    size_t count = (size_t)rows * ln__view_row_floats(&v);
+    float *features = malloc((size_t)(rows * 3 * channels * spatial) * sizeof *features);
+    ln__rng rng = ln__rng_make(9, (uint64_t)(channels * 1000 + spatial));
+
+    v.data = calloc(count, sizeof *v.data);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t s = 0; s < spatial; s++)
+                v.data[place(&v, r, c, s)] = (float)(mean + (c % 3 == 2 ? 0.01 : 1.0) * ln__rng_normal(&rng));
+    ln__head_describe(LN_HEAD_FLATTEN, &v, features);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t s = 0; s < spatial; s++)
+                ck_assert_float_eq(features[(r * channels + c) * spatial + s], v.data[place(&v, r, c, s)]);
+    ln__head_describe(LN_HEAD_POOL, &v, features);
+    if (spatial == 1)
+        ck_assert_int_eq(memcmp(features, v.data, sizeof *features), 0);
+    else
+        check_pooled(&v, features);
+    free(v.data);
+    free(features);
+}
+
+START_TEST(features_do_not_depend_on_the_layout)
+{
+    static const int64_t channels[] = { 1, 3, 5, 8, 13, 16, 24, 37, 64 }, spatial[] = { 1, 2, 15, 49, 300, 3136 };
+
+    for (size_t c = 0; c < LN__COUNT(channels); c++)
+        for (size_t s = 0; s < LN__COUNT(spatial); s++) {
+            int64_t blocks[] = { 1, 8, 16, channels[c] };
+
+            for (size_t b = 0; b < LN__COUNT(blocks); b++)
+                check_describe(2, channels[c], spatial[s], blocks[b], 0.5);
+        }
+}
+END_TEST
+
+/* mean(x^2) - mean(x)^2 in float would give nothing but rounding here. */
+START_TEST(deviation_survives_a_large_mean)
+{
+    check_describe(1, 20, 12544, 16, 100.0);
+    check_describe(1, 20, 12544, 8, 100.0);
+    check_describe(1, 20, 12544, 1, 100.0);
+    check_describe(1, 20, 12544, 20, 100.0);
+}
+END_TEST
+
+START_TEST(costs_count_what_a_row_needs)
+{
+    ln__head head = { LN_HEAD_POOL, 64, 49, { 192, 32, 10, NULL } };
+    ln__cost cost = ln__head_cost(&head);
+
+    ck_assert_int_eq((int)ln__head_features(LN_HEAD_POOL, 64, 49), 192);
+    ck_assert_int_eq((int)ln__head_features(LN_HEAD_FLATTEN, 64, 49), 64 * 49);
+    ck_assert_int_eq((int)ln__head_features(LN_HEAD_POOL, 64, 1), 64);
+    ck_assert_uint_eq(cost.params, 192 * 32 + 32 + 32 * 10 + 10);
+    ck_assert_uint_eq(cost.macs, 192 * 32 + 32 * 10 + 64 * 49);
+    head.kind = LN_HEAD_FLATTEN;
+    head.mlp = (ln__mlp){ 64 * 49, 0, 10, NULL };
+    cost = ln__head_cost(&head);
+    ck_assert_uint_eq(cost.params, 64 * 49 * 10 + 10);
+    ck_assert_uint_eq(cost.macs, 64 * 49 * 10);
+}
+END_TEST
+
+/* ---- Cross entropy --------------------------------------------------------------------------- */
+
+static double reference_loss(const double *z, const int32_t *labels, int64_t n, int32_t classes, double smooth)
+{
+    double total = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        double sum = 0, max = -INFINITY;
+
+        for (int32_t c = 0; c < classes; c++)
+            max = fmax(max, z[i * classes + c]);
+        for (int32_t c = 0; c < classes; c++)
+            sum += exp(z[i * classes + c] - max);
+        for (int32_t c = 0; c < classes; c++)
+            total -= ((c == labels[i] ? 1 - smooth : 0) + smooth / classes) * (z[i * classes + c] - max - log(sum));
+    }
+    return total / (double)n;
+}
+
+START_TEST(cross_entropy_and_its_gradient_are_right)
+{
+    enum { N = 6, C = 7 };
+    static const float smoothing[] = { 0.0f, 0.1f, 0.5f };
+    ln__rng rng = ln__rng_make(11, 0);
+    float z[N * C], dz[N * C];
+    double wide[N * C];
+    int32_t labels[N];
+
+    fill_normal(z, N * C, &rng, 4, 0);
+    z[0] = 90.0f;       /* saturated, right and wrong */
+    z[C] = 90.0f;
+    for (int i = 0; i < N; i++)
+        labels[i] = (int32_t)ln__rng_below(&rng, C);
+    labels[0] = 0;
+    labels[1] = 3;
+    for (size_t s = 0; s < LN__COUNT(smoothing); s++) {
+        double loss = ln__cross_entropy(z, labels, N, C, smoothing[s], dz);
+
+        for (int i = 0; i < N * C; i++)
+            wide[i] = z[i];
+        ck_close(loss, reference_loss(wide, labels, N, C, smoothing[s]), 1e-9, "loss");
+        ck_close(ln__cross_entropy(z, labels, N, C, smoothing[s], NULL), loss, 0, "loss without gradient");
+        for (int i = 0; i < N * C; i++) {
+            double up, down;
+
+            wide[i] = z[i] + 1e-5;
+            up = reference_loss(wide, labels, N, C, smoothing[s]);
+            wide[i] = z[i] - 1e-5;
+            down = reference_loss(wide, labels, N, C, smoothing[s]);
+            wide[i] = z[i];
+            ck_close(dz[i], (up - down) / 2e-5, 1e-7, "gradient");
+        }
+    }
+}
+END_TEST
+
+START_TEST(softmax_is_stable)
+{
+    float z[6] = { 1000.0f, 999.0f, -1000.0f, -5.0f, -5.0f, -5.0f }, p[6];
+
+    ln__softmax_rows(z, 2, 3, p);
+    ck_close(p[0], 1 / (1 + exp(-1)), 1e-6, "p");
+    ck_close(p[1], exp(-1) / (1 + exp(-1)), 1e-6, "p");
+    ck_assert_float_eq(p[2], 0.0f);
+    for (int i = 3; i < 6; i++)
+        ck_close(p[i], 1.0 / 3, 1e-6, "p");
+}
+END_TEST
+
+/* Labels drawn from softmax(z / 2.2) want that temperature back. */
+START_TEST(temperature_is_found_again)
+{
+    enum { N = 20000, C = 5 };
+    static const double truth[] = { 0.5, 1.0, 2.2 };
+    float *z = malloc(N * C * sizeof *z), p[C], cooled[C];
+    int32_t *labels = malloc(N * sizeof *labels);
+
+    for (size_t k = 0; k < LN__COUNT(truth); k++) {
+        ln__rng rng = ln__rng_make(13, k);
+        double t, at[3] = { 0, 0, 0 };
+
+        fill_normal(z, N * C, &rng, 2, 0);
+        for (int i = 0; i < N; i++) {
+            double u = ln__rng_double(&rng);
+
+            for (int c = 0; c < C; c++)
+                cooled[c] = z[i * C + c] / (float)truth[k];
+            ln__softmax_rows(cooled, 1, C, p);
+            labels[i] = 0;
+            while (labels[i] < C - 1 && (u -= p[labels[i]]) > 0)
+                labels[i]++;
+        }
+        t = ln__fit_temperature(z, labels, N, C);
+        ck_assert_msg(fabs(t / truth[k] - 1) < 0.05, "found %g, expected %g", t, truth[k]);
+        for (int side = 0; side < 3; side++)
+            for (int i = 0; i < N; i++) {
+                for (int c = 0; c < C; c++)
+                    cooled[c] = (float)(z[i * C + c] / (t * (0.99 + 0.01 * side)));
+                at[side] += ln__cross_entropy(cooled, labels + i, 1, C, 0, NULL);
+            }
+        ck_assert(at[1] < at[0] && at[1] < at[2]);
+    }
+    ck_assert_double_eq(ln__fit_temperature(z, labels, 0, C), 1.0);
+    free(z);
+    free(labels);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("heads");
+    TCase *core = tcase_create("core");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(core, 120);
+    tcase_add_test(core, answers_are_those_of_the_formula_for_any_size);
+    tcase_add_test(core, sizes_of_layers_are_checked);
+    tcase_add_test(core, first_values_have_the_variance_that_keeps_signals);
+    tcase_add_test(core, folding_gives_the_same_answers_from_plain_input);
+    tcase_add_test(core, features_do_not_depend_on_the_layout);
+    tcase_add_test(core, deviation_survives_a_large_mean);
+    tcase_add_test(core, costs_count_what_a_row_needs);
+    tcase_add_test(core, cross_entropy_and_its_gradient_are_right);
+    tcase_add_test(core, softmax_is_stable);
+    tcase_add_test(core, temperature_is_found_again);
+    suite_add_tcase(suite, core);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -1,0 +1,406 @@
+#include "policy/policy.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void ck_close(double found, double expected, double tolerance, const char *what)
+{
+    ck_assert_msg(fabs(found - expected) <= tolerance * (1.0 + fabs(expected)), "%s: found %.9g, expected %.9g", what,
+                  found, expected);
+}
+
+/* ---- The loss against the sum over products, in long double ----------------------------- */
+
+typedef long double wide;
+
+static wide sigmoid(wide z)
+{
+    return z >= 0 ? 1 / (1 + expl(-z)) : expl(z) / (1 + expl(z));
+}
+
+/* p_i = g_i prod_{j<i} (1 - g_j), g_E = 1; sum p_i v_i, written out. `dp`: instead of p, its derivative by z_dp. */
+static wide product_sum(const float *z, const wide *v, uint32_t exits, int dp)
+{
+    wide sum = 0;
+
+    for (uint32_t i = 0; i <= exits; i++) {
+        wide p = i < exits ? sigmoid(z[i]) : 1;
+
+        for (uint32_t j = 0; j < i; j++)
+            p *= sigmoid(-(wide)z[j]);
+        if (dp >= 0)
+            p *= (uint32_t)dp > i ? 0 : (uint32_t)dp == i ? sigmoid(-(wide)z[dp]) : -sigmoid(z[dp]);
+        sum += p * v[i];
+    }
+    return sum;
+}
+
+/* How small a part of a gradient may be lost: its terms cancel, each is good to double. */
+static wide gradient_floor(const float *z, uint32_t j, wide largest, int64_t n)
+{
+    wide reach = sigmoid(z[j]) * sigmoid(-(wide)z[j]) / n;
+
+    for (uint32_t k = 0; k < j; k++)
+        reach *= sigmoid(-(wide)z[k]);
+    return reach * largest * 1e-14L + 1e-44L;
+}
+
+static void fill_case(float *z, float *price, double *cost, int64_t n, uint32_t exits, double scale, ln__rng *rng)
+{
+    for (int64_t i = 0; i < n * exits; i++) {
+        z[i] = (float)(scale * ln__rng_normal(rng));
+        if (scale > 20)         /* saturated: up to 80 either way */
+            z[i] = fmaxf(-80, fminf(80, z[i]));
+    }
+    for (int64_t i = 0; i < n * (exits + 1); i++)
+        price[i] = (float)(-log(1 - ln__rng_double(rng)));
+    for (uint32_t i = 0; i <= exits; i++)
+        cost[i] = (double)(i + 1) / (exits + 1);
+}
+
+static void check_loss(uint32_t exits, double scale, double alpha, ln__rng *rng)
+{
+    enum { ROWS = 8 };
+    float z[ROWS * LN__MAX_EXITS], price[ROWS * (LN__MAX_EXITS + 1)], dz[ROWS * LN__MAX_EXITS];
+    double cost[LN__MAX_EXITS + 1], loss;
+    wide expected = 0, v[LN__MAX_EXITS + 1];
+
+    fill_case(z, price, cost, ROWS, exits, scale, rng);
+    loss = ln__leenet_loss(z, price, cost, alpha, ROWS, exits, dz);
+    for (int r = 0; r < ROWS; r++) {
+        wide largest = 0;
+
+        for (uint32_t i = 0; i <= exits; i++) {
+            v[i] = (1 - (wide)alpha) * price[r * (exits + 1) + i] + (wide)alpha * cost[i];
+            largest = v[i] > largest ? v[i] : largest;
+        }
+        expected += product_sum(z + r * exits, v, exits, -1) / ROWS;
+        for (uint32_t j = 0; j < exits; j++) {
+            wide d = product_sum(z + r * exits, v, exits, (int)j) / ROWS, found = dz[r * exits + j];
+
+            ck_assert_msg(fabsl(found - d) <= 1e-6L * fabsl(d) + gradient_floor(z + r * exits, j, largest, ROWS),
+                          "E %u, z_%u = %g: gradient %Lg, expected %Lg", exits, j, z[r * exits + j], found, d);
+        }
+    }
+    ck_assert_msg(fabsl(loss - expected) <= 1e-13L * expected, "E %u: loss %.17g, expected %.17Lg", exits, loss, expected);
+    ck_assert(ln__leenet_loss(z, price, cost, alpha, ROWS, exits, NULL) == loss);
+}
+
+START_TEST(loss_equals_the_sum_over_products)
+{
+    static const double scales[] = { 0.5, 3, 15, 60 }, alphas[] = { 0, 0.3, 0.8, 1 };
+    ln__rng rng = ln__rng_make(23, 0);
+
+    for (uint32_t exits = 1; exits <= 20; exits++)
+        for (size_t s = 0; s < LN__COUNT(scales); s++)
+            for (size_t a = 0; a < LN__COUNT(alphas); a++)
+                check_loss(exits, scales[s], alphas[a], &rng);
+    check_loss(LN__MAX_EXITS, 3, 0.5, &rng);
+}
+END_TEST
+
+START_TEST(saturated_gates_decide_alone)
+{
+    const double cost[4] = { 0.25, 0.5, 0.75, 1 };
+    const float price[4] = { 2, 3, 5, 7 };
+    float z[3] = { -80, 80, 0 }, dz[3];
+
+    ck_close(ln__leenet_loss(z, price, cost, 0, 1, 3, dz), 3, 1e-15, "leaves at 1");
+    /* 1 - g rounds to nothing even in double, yet what could be gained is told exactly. */
+    ck_close(dz[0] / (exp(-80) * (2 - 3)), 1, 1e-6, "gradient");
+    ck_close(dz[1] / (exp(-80) * (3 - 6)), 1, 1e-6, "gradient");
+    z[1] = -INFINITY;
+    z[2] = INFINITY;
+    ck_close(ln__leenet_loss(z, price, cost, 0, 1, 3, dz), 5, 1e-15, "leaves at 2");
+    ck_assert(dz[1] == 0 && dz[2] == 0);
+    ck_assert(ln__leenet_loss(z, price, cost, 0, 0, 3, dz) == 0);
+}
+END_TEST
+
+static void put_double(double number, FILE *file)
+{
+    fwrite(&number, sizeof number, 1, file);
+}
+
+/* tests/loss_reference.py reads inputs and our results as raw doubles, compares
+ * with autograd, exits 0, 1 or 77 (no torch). */
+START_TEST(loss_equals_autograd)
+{
+    enum { ROWS = 64, EXITS = 6 };
+    char path[] = "/tmp/leenet-loss-XXXXXX", command[256];
+    float z[ROWS * EXITS], price[ROWS * (EXITS + 1)], dz[ROWS * EXITS];
+    double cost[EXITS + 1], loss;
+    ln__rng rng = ln__rng_make(29, 0);
+    int fd = mkstemp(path), status;
+    FILE *file = fdopen(fd, "wb");
+
+    ck_assert_ptr_nonnull(file);
+    for (int k = 0; k < 4; k++) {
+        double alpha = 0.25 * k, header[4] = { ROWS, EXITS, alpha, 0 };
+
+        fill_case(z, price, cost, ROWS, EXITS, k == 3 ? 60 : 1 + 4 * k, &rng);
+        loss = header[3] = ln__leenet_loss(z, price, cost, alpha, ROWS, EXITS, dz);
+        fwrite(header, sizeof *header, 4, file);
+        fwrite(cost, sizeof *cost, EXITS + 1, file);
+        for (size_t i = 0; i < LN__COUNT(z); i++)
+            put_double(z[i], file);
+        for (size_t i = 0; i < LN__COUNT(price); i++)
+            put_double(price[i], file);
+        for (size_t i = 0; i < LN__COUNT(dz); i++)
+            put_double(dz[i], file);
+        ck_assert(isfinite(loss));
+    }
+    ck_assert_int_eq(fclose(file), 0);
+    snprintf(command, sizeof command, "/usr/bin/python3 tests/loss_reference.py %s", path);
+    status = system(command);
+    unlink(path);
+    ck_assert(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 127)
+        printf("SKIPPED loss_equals_autograd: /usr/bin/python3 with torch is not here\n");
+    else
+        ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
+/* ---- Statistics ------------------------------------------------------------------------------ */
+
+static int descending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static int32_t reference_stats(int32_t classes, uint32_t exit, const float *const *logits, double *out)
+{
+    double *p = malloc((exit + 1) * (size_t)classes * sizeof *p), *sorted = malloc((size_t)classes * sizeof *sorted);
+    double *own = p + exit * (size_t)classes, entropy = 0, mean = 0, lse = 0, top, second;
+    int32_t at = 0;
+
+    for (uint32_t j = 0; j <= exit; j++) {
+        double max = -INFINITY, sum = 0;
+
+        for (int32_t c = 0; c < classes; c++)
+            max = fmax(max, logits[j][c]);
+        for (int32_t c = 0; c < classes; c++)
+            sum += exp(logits[j][c] - max);
+        lse = max + log(sum);
+        for (int32_t c = 0; c < classes; c++)
+            p[j * (size_t)classes + c] = exp(logits[j][c] - lse);
+    }
+    for (int32_t c = 0; c < classes; c++) {
+        sorted[c] = logits[exit][c];
+        entropy -= own[c] * (logits[exit][c] - lse);
+        mean += logits[exit][c] / classes;
+    }
+    qsort(sorted, (size_t)classes, sizeof *sorted, descending);
+    top = sorted[0];
+    second = classes > 1 ? sorted[1] : 0;
+    for (int32_t i = 0; i < classes && i < 3; i++)
+        out[at++] = exp(sorted[i] - lse);
+    if (classes > 1) {
+        out[at++] = exp(top - lse) - exp(second - lse);
+        out[at++] = top - second;
+    }
+    out[at++] = entropy / log(classes > 1 ? classes : 2);
+    out[at++] = lse - mean;
+    for (uint32_t j = 0; j < exit; j++) {
+        double dot = 0, sharp = 0, weight = 0;
+
+        for (int32_t c = 0; c < classes; c++) {
+            dot += own[c] * p[j * (size_t)classes + c];
+            sharp += pow(own[c], 4) * p[j * (size_t)classes + c];
+            weight += pow(own[c], 4);
+        }
+        out[at++] = dot;
+        out[at++] = sharp / weight;
+    }
+    for (int32_t c = 0; c < classes; c++)
+        sorted[c] = exit > 0 ? p[(exit - 1) * (size_t)classes + c] : 0;
+    qsort(sorted, (size_t)classes, sizeof *sorted, descending);
+    if (exit > 0)
+        out[at++] = sorted[0];
+    for (int32_t c = 0; c < classes && classes <= 16; c++)
+        out[at++] = own[c];
+    free(p);
+    free(sorted);
+    return at;
+}
+
+START_TEST(statistics_are_those_of_the_definition)
+{
+    static const int32_t sizes[] = { 1, 2, 3, 10, 16, 17, 100, 1000 };
+    static const double scales[] = { 0, 1, 8, 40 };
+    enum { EXITS = 5 };
+    ln__rng rng = ln__rng_make(31, 0);
+
+    for (size_t k = 0; k < LN__COUNT(sizes); k++)
+        for (size_t s = 0; s < LN__COUNT(scales); s++) {
+            int32_t classes = sizes[k];
+            float *z = malloc(EXITS * (size_t)classes * sizeof *z), *p = malloc(EXITS * (size_t)classes * sizeof *p);
+            const float *logits[EXITS], *probabilities[EXITS];
+            float stats[64];
+            double expected[64];
+
+            for (size_t i = 0; i < EXITS * (size_t)classes; i++)
+                z[i] = (float)(scales[s] * ln__rng_normal(&rng));
+            ln__softmax_rows(z, EXITS, classes, p);
+            for (uint32_t e = 0; e < EXITS; e++) {
+                logits[e] = z + e * (size_t)classes;
+                probabilities[e] = p + e * (size_t)classes;
+                ck_assert_int_eq(reference_stats(classes, e, logits, expected), ln__stats_count(classes, e));
+                ln__stats_compute(classes, e, logits, probabilities, stats);
+                for (int32_t i = 0; i < ln__stats_count(classes, e); i++)
+                    ck_close(stats[i], expected[i], 2e-6, "statistic");
+            }
+            free(z);
+            free(p);
+        }
+}
+END_TEST
+
+/* ---- Gates -------------------------------------------------------------------------------------- */
+
+static void *failing_alloc(size_t size, size_t align, void *payload)
+{
+    int *left = payload;
+    void *ptr;
+
+    return (*left)-- == 0 || posix_memalign(&ptr, align, size) != 0 ? NULL : ptr;
+}
+
+static void failing_release(void *ptr, size_t size, void *payload)
+{
+    (void)size;
+    (void)payload;
+    free(ptr);
+}
+
+START_TEST(gates_are_made_or_refused)
+{
+    int left = 1000;
+    ln_allocator allocator = { failing_alloc, failing_release, &left };
+    ln__ctx ctx = ln__ctx_make(&allocator, NULL, NULL);
+    ln__gates gates;
+    ln_error err;
+
+    ck_assert_int_eq(ln__gates_new(&gates, &ctx, LN_GATE_STATISTICS, 0, &err), LN_E_ARGUMENT);
+    ck_assert_int_eq(ln__gates_new(&gates, &ctx, LN_GATE_STATISTICS, LN__MAX_EXITS + 1, &err), LN_E_ARGUMENT);
+    for (int n = 0; n < 2; n++) {
+        left = n;
+        ck_assert_int_eq(ln__gates_new(&gates, &ctx, LN_GATE_STATISTICS, 3, &err), LN_E_NOMEM);
+        ck_assert_ptr_null(gates.gate);
+    }
+    left = 1000;
+    ck_assert_int_eq(ln__gates_new(&gates, &ctx, LN_GATE_FEATURES, 3, &err), LN_OK);
+    ck_assert(gates.threshold[2] == 0.5);
+    ck_assert_int_eq(ln__mlp_new(&gates.gate[1], &ctx, 2, 0, 1, NULL), LN_OK);
+    ln__mlp_w2(&gates.gate[1])[0] = 1;
+    for (int k = -100; k <= 100; k += 50) {
+        float x[2] = { (float)k, 0 };
+
+        ck_close(ln__gate_answer(&gates, 1, x, NULL), (double)sigmoid(k), 1e-7, "gate");
+    }
+    ln__gates_free(&gates, &ctx);
+    ck_assert_ptr_null(gates.gate);
+}
+END_TEST
+
+/* ---- Judging --------------------------------------------------------------------------------------- */
+
+START_TEST(policies_are_judged_as_by_hand)
+{
+    /* exits 2; leaves above, never at, the threshold */
+    const float g[8] = { 0.9f, 0, 0.5f, 0.9f, 0.1f, 0.2f, 0.1f, 0.8f };
+    const uint8_t right[12] = { 1, 0, 0,  1, 0, 1,  0, 0, 1,  0, 1, 0 };
+    const float price[12] = { 1, 9, 9,  9, 2, 9,  9, 9, 4,  9, 8, 9 };
+    const double threshold[2] = { 0.5, 0.5 };
+    ln__outcome out;
+
+    ln__policy_judge(&out, g, threshold, right, price, 4, 2);
+    ck_assert(out.share[0] == 0.25 && out.share[1] == 0.5 && out.share[2] == 0.25);
+    ck_assert(out.accuracy == 0.75);
+    ck_assert(out.price == 15 / 4.0);
+    ln__policy_judge(&out, g, threshold, right, NULL, 4, 2);
+    ck_assert(out.price == 0 && out.accuracy == 0.75);
+    ln__policy_judge(&out, g, threshold, right, NULL, 0, 2);
+    ck_assert(out.accuracy == 0 && out.share[2] == 0);
+}
+END_TEST
+
+static double hard_loss(double t, const float *g, const float *price, const double *cost, double alpha, int64_t n,
+                        uint32_t exits)
+{
+    double total = 0;
+
+    for (int64_t r = 0; r < n; r++) {
+        uint32_t i = 0;
+
+        while (i < exits && g[r * exits + i] <= t)
+            i++;
+        total += (1 - alpha) * price[r * (exits + 1) + i] + alpha * cost[i];
+    }
+    return total / (double)n;
+}
+
+START_TEST(threshold_is_the_best_there_is)
+{
+    enum { ROWS = 150 };
+    ln__rng rng = ln__rng_make(37, 0);
+    const double equal[4] = { 0.2, 0.5, 0.8, 1 };
+    float g[ROWS * 3], price[ROWS * 4], scratch[ROWS];
+
+    for (int k = 0; k < 40; k++) {
+        uint32_t exits = k % 2 == 0 ? 1 : 3;
+        double cost[4] = { 0.2, exits == 1 ? 1 : 0.5, 0.8, 1 };
+        double alpha = 0.2 + 0.6 * ln__rng_double(&rng), t, found, best = INFINITY;
+
+        for (int r = 0; r < ROWS; r++) {
+            for (uint32_t i = 0; i < exits; i++)
+                g[r * exits + i] = (float)ln__rng_double(&rng);
+            for (uint32_t i = 0; i <= exits; i++)
+                price[r * (exits + 1) + i] = ln__rng_double(&rng) < (i < exits ? 1 - g[r * exits + i] : 0.1) ? 1 : 0;
+        }
+        t = ln__threshold_choose(g, price, cost, alpha, ROWS, exits, scratch);
+        found = hard_loss(t, g, price, cost, alpha, ROWS, exits);
+        for (uint32_t i = 0; i < ROWS * exits; i++)
+            best = fmin(best, hard_loss(g[i], g, price, cost, alpha, ROWS, exits));
+        best = fmin(best, hard_loss(0, g, price, cost, alpha, ROWS, exits));
+        /* One exit, fewer rows than candidates: every threshold that differs is tried. */
+        ck_assert_msg(found <= best + (exits == 1 ? 1e-12 : 0.01), "loss %.9g at %g, possible %.9g", found, t, best);
+        ck_assert(found <= hard_loss(0.5, g, price, cost, alpha, ROWS, exits) + 1e-12);
+    }
+    /* Nothing to gain: the natural threshold stays. */
+    for (int i = 0; i < ROWS * 4; i++)
+        price[i] = 1;
+    ck_assert(ln__threshold_choose(g, price, equal, 0, ROWS, 3, scratch) == 0.5);
+    ck_assert(ln__threshold_choose(g, price, equal, 0, 0, 3, scratch) == 0.5);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("policy");
+    TCase *core = tcase_create("core");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(core, 120);
+    tcase_add_test(core, loss_equals_the_sum_over_products);
+    tcase_add_test(core, saturated_gates_decide_alone);
+    tcase_add_test(core, loss_equals_autograd);
+    tcase_add_test(core, statistics_are_those_of_the_definition);
+    tcase_add_test(core, gates_are_made_or_refused);
+    tcase_add_test(core, policies_are_judged_as_by_hand);
+    tcase_add_test(core, threshold_is_the_best_there_is);
+    suite_add_tcase(suite, core);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
