@@ -206,7 +206,7 @@ static void check_describe(int64_t rows, int64_t channels, int64_t spatial, int6
 
 START_TEST(features_do_not_depend_on_the_layout)
 {
-    static const int64_t channels[] = { 1, 3, 5, 8, 13, 16, 24, 37, 64 }, spatial[] = { 1, 2, 15, 49, 300, 3136 };
+    static const int64_t channels[] = { 1, 3, 5, 8, 13, 16, 24, 37, 64 }, spatial[] = { 1, 2, 15, 49, 300 };
 
     for (size_t c = 0; c < LN__COUNT(channels); c++)
         for (size_t s = 0; s < LN__COUNT(spatial); s++) {
@@ -221,10 +221,10 @@ END_TEST
 /* mean(x^2) - mean(x)^2 in float would give nothing but rounding here. */
 START_TEST(deviation_survives_a_large_mean)
 {
-    check_describe(1, 20, 12544, 16, 100.0);
-    check_describe(1, 20, 12544, 8, 100.0);
-    check_describe(1, 20, 12544, 1, 100.0);
-    check_describe(1, 20, 12544, 20, 100.0);
+    check_describe(1, 20, 3136, 16, 100.0);
+    check_describe(1, 20, 3136, 8, 100.0);
+    check_describe(1, 20, 3136, 1, 100.0);
+    check_describe(1, 20, 3136, 20, 100.0);
 }
 END_TEST
 
