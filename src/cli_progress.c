@@ -104,24 +104,24 @@ static void describe_numbers(const ln_progress *now, char *text, size_t size)
  * the bar, a very narrow one the end of the numbers. */
 static void draw_bar(progress *p)
 {
-    char stage[96], numbers[192], bar[256];
-    unsigned width = terminal_width() - 1;
-    unsigned used, cells, full;
+    enum { STAGE = 28, LEAST = 8, MOST = 40 };
+    char stage[96], numbers[192], bar[MOST + 1], line[512];
+    int width = (int)terminal_width() - 1, cells, full;
 
     describe_stage(&p->last, stage, sizeof stage);
     describe_numbers(&p->last, numbers, sizeof numbers);
-    used = 25 + 3 + (unsigned)strlen(numbers);
-    cells = width > used + 8 ? width - used : 0;
-    if (cells > 40)
-        cells = 40;
-    full = (unsigned)(cells * fraction_done(&p->last));
-    memset(bar, '#', full);
-    memset(bar + full, '.', cells - full);
-    bar[cells] = '\0';
-    if (cells)
-        fprintf(stderr, "\r%-24.24s [%s] %s\033[K", stage, bar, numbers);
-    else
-        fprintf(stderr, "\r%.*s\033[K", (int)width, numbers);
+    cells = width - STAGE - 4 - (int)strlen(numbers);
+    cells = cells > MOST ? MOST : cells;
+    if (cells >= LEAST) {
+        full = (int)(cells * fraction_done(&p->last));
+        memset(bar, '#', (size_t)full);
+        memset(bar + full, '.', (size_t)(cells - full));
+        bar[cells] = '\0';
+        snprintf(line, sizeof line, "%-*.*s [%s] %s", STAGE, STAGE, stage, bar, numbers);
+    } else {
+        snprintf(line, sizeof line, "%s: %s", stage, numbers);
+    }
+    fprintf(stderr, "\r%.*s\033[K", width, line);
     fflush(stderr);
     p->open = true;
     p->shown = true;

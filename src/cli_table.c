@@ -67,30 +67,35 @@ static size_t column_width(const table *t, size_t column)
     return width;
 }
 
-static void print_cell(const table *t, size_t i, size_t width, FILE *to)
+/* Returns the blanks that stand between this cell and the next one. */
+static int print_cell(const table *t, size_t i, size_t width, int blanks, FILE *to)
 {
     size_t column = i % t->columns;
     bool left = t->cells[column][0] == '<';
     const char *text = t->cells[i] + (i < t->columns && left);
     int pad = (int)(width - shown_width(text));
 
-    if (!left)
-        fprintf(to, "%*s", pad, "");
+    if (!*text)
+        return blanks + pad + 2;
+    fprintf(to, "%*s", left ? blanks : blanks + pad, "");
     print_safe(to, text);
-    if (column + 1 == t->columns)
-        putc('\n', to);
-    else
-        fprintf(to, "%*s", left ? pad + 2 : 2, "");
+    return left ? pad + 2 : 2;
 }
 
 void table_print(table *t, FILE *to)
 {
     size_t *widths = tool_alloc(t->columns, sizeof *widths);
+    int blanks = 0;
 
     for (size_t c = 0; c < t->columns; c++)
         widths[c] = column_width(t, c);
-    for (size_t i = 0; i < t->count; i++)
-        print_cell(t, i, widths[i % t->columns], to);
+    for (size_t i = 0; i < t->count; i++) {
+        blanks = print_cell(t, i, widths[i % t->columns], blanks, to);
+        if ((i + 1) % t->columns == 0) {
+            putc('\n', to);
+            blanks = 0;
+        }
+    }
     for (size_t i = 0; i < t->count; i++)
         free(t->cells[i]);
     free(t->cells);
