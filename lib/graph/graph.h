@@ -108,7 +108,8 @@ typedef struct ln__window {
 } ln__window;
 
 /* Pads and output sizes for an input's spatial sizes (auto_pad, ceil_mode and
- * its rule that no window starts in the end padding). False where none fits. */
+ * its rule that no window starts in the end padding; the last window may reach
+ * past pad_end then). False where none fits or a number is out of range. */
 bool ln__window_resolve(const ln__window *w, const int64_t *in, int64_t *pad_begin,
                         int64_t *pad_end, int64_t *out);
 
@@ -180,6 +181,7 @@ typedef struct ln__graph {
     ln__graph_input *inputs; int32_t n_inputs;
     int32_t *outputs;   int32_t n_outputs;  /* value ids */
     bool batch_fixed;           /* the file says 1 row, not "any" */
+    bool one_row;               /* found by ln__graph_fold: cannot be made for more */
     uint64_t max_bytes;         /* most bytes a folded or running tensor may take */
 } ln__graph;
 
