@@ -29,8 +29,9 @@ void ln__onnx_free(ln__onnx *onnx);
 typedef struct ln__binding { const char *input; ln__tensor tensor; } ln__binding;
 ln_status ln__onnx_graph(ln__graph **out, const ln__onnx *onnx, const ln__binding *constants, size_t n, ln_error *err);
 
-/* Metadata of the file; NULL: absent. i-th of all through ln__onnx_metadata_at. */
+/* Metadata of the file; NULL: absent. The i-th entry: its key, NULL past the end. */
 const char *ln__onnx_metadata(const ln__onnx *onnx, const char *key);
+const char *ln__onnx_metadata_at(const ln__onnx *onnx, size_t i, const char **value);
 /* One of our own initializers, by full name. False: absent. */
 bool ln__onnx_addition(const ln__onnx *onnx, const char *name, ln__tensor *out);
 int64_t     ln__onnx_opset(const ln__onnx *onnx);       /* of the default domain */

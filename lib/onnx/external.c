@@ -1,0 +1,122 @@
+/* external.c - tensor bytes in files beside the model. */
+#define _XOPEN_SOURCE 700     /* realpath */
+#include "onnx/parsed.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A location is a path inside the model's folder: not absolute, no "..". */
+static bool stays_inside(const char *location)
+{
+    const char *part = location;
+
+    if (location[0] == '\0' || location[0] == '/')
+        return false;
+    while (part != NULL) {
+        const char *slash = strchr(part, '/');
+        size_t length = slash == NULL ? strlen(part) : (size_t)(slash - part);
+        if (length == 2 && part[0] == '.' && part[1] == '.')
+            return false;
+        part = slash == NULL ? NULL : slash + 1;
+    }
+    return true;
+}
+
+/* The model's folder, links resolved, without a slash at its end ("" for the root). */
+static ln_status real_folder(char out[PATH_MAX], const ln__onnx *onnx, ln_error *err)
+{
+    const char *slash = strrchr(onnx->path, '/');
+    size_t length = slash == NULL ? 0 : LN__MAX((size_t)(slash - onnx->path), 1);
+    char folder[PATH_MAX];
+
+    if (length >= sizeof folder)
+        return ln__onnx_fail(err, LN_E_IO, onnx, "its path is too long");
+    memcpy(folder, slash == NULL ? "." : onnx->path, slash == NULL ? 1 : length);
+    folder[slash == NULL ? 1 : length] = '\0';
+    if (realpath(folder, out) == NULL)
+        return ln__onnx_fail(err, LN_E_IO, onnx, "its folder cannot be found");
+    if (strcmp(out, "/") == 0)
+        out[0] = '\0';
+    return LN_OK;
+}
+
+/* Links that lead out of the folder are refused like "..": the file that is
+ * opened is the one that was checked. */
+static ln_status resolve(char out[PATH_MAX], const ln__onnx *onnx, const char *tensor, const char *location, ln_error *err)
+{
+    char folder[PATH_MAX], joined[PATH_MAX];
+    ln_status st = real_folder(folder, onnx, err);
+    size_t length, more = strlen(location);
+
+    if (st < 0)
+        return st;
+    length = strlen(folder);
+    if (length + 1 + more >= sizeof joined)
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': the location of its data is too long", tensor);
+    memcpy(joined, folder, length);
+    joined[length] = '/';
+    memcpy(joined + length + 1, location, more + 1);
+    if (realpath(joined, out) == NULL)
+        return ln__onnx_fail(err, LN_E_IO, onnx, "initializer '" LN__CUT "': the file '" LN__CUT "' with its data %s", tensor,
+                             location, errno == ENOENT ? "does not exist" : "cannot be read");
+    if (strncmp(out, folder, length) != 0 || out[length] != '/')
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': its data '" LN__CUT
+                             "' is a link out of the model's folder", tensor, location);
+    return LN_OK;
+}
+
+static ln_status map_file(ln__onnx_external **out, ln__onnx *onnx, const char *tensor, const char *location, ln_error *err)
+{
+    int saved = errno;
+    char path[PATH_MAX];
+    ln__onnx_external *external;
+    ln_status st;
+
+    for (external = onnx->externals; external != NULL; external = external->next)
+        if (strcmp(external->location, location) == 0) {
+            *out = external;
+            return LN_OK;
+        }
+    st = resolve(path, onnx, tensor, location, err);
+    errno = saved;
+    if (st < 0)
+        return st;
+    external = ln__arena_calloc(&onnx->arena, 1, sizeof *external);
+    if (external == NULL)
+        return ln__onnx_nomem(err, onnx);
+    external->location = location;
+    st = ln__file_map(&external->file, path, onnx->max_external_bytes, err);
+    if (st < 0)
+        return ln__fail_prefix(err, st, "%.120s", onnx->label);
+    external->next = onnx->externals;
+    onnx->externals = external;
+    *out = external;
+    return LN_OK;
+}
+
+ln_status ln__external_open(const uint8_t **out, ln__onnx *onnx, const char *tensor, const char *location,
+                            uint64_t offset, uint64_t length, ln_error *err)
+{
+    ln__onnx_external *external;
+    ln_status st;
+
+    if (location == NULL)
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': external data without a location", tensor);
+    if (onnx->path[0] == '\0')
+        return ln__onnx_fail(err, LN_E_UNSUPPORTED, onnx, "initializer '" LN__CUT
+                             "' lies in another file, '" LN__CUT "'; load the model from its file", tensor, location);
+    if (!stays_inside(location))
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': its data '" LN__CUT
+                             "' is not a path inside the model's folder", tensor, location);
+    st = map_file(&external, onnx, tensor, location, err);
+    if (st < 0)
+        return st;
+    if (offset > external->file.size || length > external->file.size - offset)
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': needs bytes %llu to %llu of '" LN__CUT
+                             "', which has %zu", tensor, (unsigned long long)offset,
+                             (unsigned long long)(offset + length), location, external->file.size);
+    *out = external->file.data + offset;
+    return LN_OK;
+}
