@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,20 +81,27 @@ int finish_output(const char *command, int code)
     return code == TOOL_DONE ? TOOL_FAILED : code;
 }
 
+static int cannot_write(const char *command, const char *what, const char *path, const char *why)
+{
+    fprintf(stderr, "leenet %s: cannot write %s'", command, what);
+    print_safe(stderr, path);
+    fprintf(stderr, "': %s\n", why);
+    return TOOL_FAILED;
+}
+
 int check_writable(const char *command, const char *path)
 {
     const char *slash = strrchr(path, '/');
     size_t n = slash ? (size_t)(slash - path) : 0;
     char *folder = tool_alloc(n + 2, 1);
+    struct stat there;
     int code = TOOL_DONE;
 
     memcpy(folder, slash ? path : ".", n ? n : 1);
-    if (access(folder, W_OK | X_OK) != 0) {
-        fprintf(stderr, "leenet %s: cannot write into the folder '", command);
-        print_safe(stderr, folder);
-        fprintf(stderr, "': %s\n", strerror(errno));
-        code = TOOL_FAILED;
-    }
+    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+        code = cannot_write(command, "", path, "it is a folder");
+    else if (access(folder, W_OK | X_OK) != 0)
+        code = cannot_write(command, "into the folder ", folder, strerror(errno));
     free(folder);
     return code;
 }

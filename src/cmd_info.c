@@ -25,14 +25,26 @@ static int parse(bool *as_json, bool *quiet, int *argc, char **argv)
     return cli_parse(&c, argc, argv);
 }
 
+/* Puts the defaults that zeros stand for. */
+static void resolve_preprocess(ln_preprocess *p, const ln_model_info *info)
+{
+    p->crop_height = p->crop_height ? p->crop_height : info->height;
+    p->crop_width = p->crop_width ? p->crop_width : info->width;
+    p->scale = p->scale > 0 ? p->scale : 1.0 / 255;
+    for (int i = 0; i < 4; i++)
+        p->std[i] = p->std[i] > 0 ? p->std[i] : 1.0;
+}
+
 static ln_status gather(facts *f, ln_error *err)
 {
     ln_status st = ln_model_get_info(f->model, &f->info, err);
 
     if (st >= 0)
         st = ln_model_get_preprocess(f->model, &f->preprocess, err);
-    if (st >= 0)
+    if (st >= 0) {
+        resolve_preprocess(&f->preprocess, &f->info);
         st = ln_exit_candidates(f->model, NULL, 0, &f->count, err);
+    }
     if (st < 0 || f->count == 0)
         return st;
     f->candidates = tool_alloc(f->count, sizeof *f->candidates);
@@ -197,10 +209,8 @@ static void print_preprocess(const facts *f)
     printf("%-14s", "preprocessing");
     if (p->resize)
         printf("shorter side to %u, ", p->resize);
-    printf("crop %ux%u, ", p->crop_height ? p->crop_height : f->info.height,
-           p->crop_width ? p->crop_width : f->info.width);
-    printf("%s, scale %.7g", p->order == LN_ORDER_BGR ? "bgr" : "rgb",
-           p->scale > 0 ? p->scale : 1.0 / 255);
+    printf("crop %ux%u, %s, scale %.7g", p->crop_height, p->crop_width,
+           p->order == LN_ORDER_BGR ? "bgr" : "rgb", p->scale);
     print_four("mean", p->mean, f->info.channels);
     print_four("std", p->std, f->info.channels);
     putchar('\n');

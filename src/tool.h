@@ -193,7 +193,7 @@ void print_skipped(const char *command, const ln_data *data);
 /* Flushes stdout: TOOL_FAILED if what was printed did not get there, else `code`. */
 int finish_output(const char *command, int code);
 
-/* The folder of `path` can take a new file. Asked before long work. */
+/* Whether a file can be written there, asked before long work: TOOL_DONE or the exit code. */
 int check_writable(const char *command, const char *path);
 
 /* ---- Exits and operating points (cli_points.c) ----------------------------- */

@@ -95,6 +95,7 @@ says "good flags reach the model" 1 "no-such.onnx" train --epochs=3 -q --alpha 0
 says "an operand after --" 1 "\-\-odd.onnx" "$LEENET" info -- --odd.onnx
 says "a folder that is not there" 1 "cannot write into the folder" \
     "$LEENET" train m --data d -o "$work/no/such/out.onnx"
+says "a folder in the output's place" 1 "it is a folder" "$LEENET" tune m -o "$work"
 printf 'not a model' > "$work/bad.onnx"
 says "a file that is no model" 1 "bad.onnx" "$LEENET" info "$work/bad.onnx"
 if [ -e /dev/full ]; then
