@@ -46,9 +46,10 @@ WARN     := -Wall -Wextra
 WARN_C   := -Wvla -Wstrict-prototypes
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 # oneDNN runs on libgomp, and two OpenMP libraries in one process fight for the
-# processors: clang takes libgomp as well.
+# processors: clang takes libgomp as well, and its omp.h (alone: the folder it
+# is in has others of gcc's own).
 ifneq (,$(findstring clang,$(CC)))
-OPENMP   ?= -fopenmp-simd -idirafter $(shell gcc -print-file-name=include)
+OPENMP   ?= -fopenmp-simd -I$(B)/omp
 LINK_OMP ?= -lgomp
 else
 OPENMP   ?= -fopenmp
@@ -101,6 +102,7 @@ all: $(TOOL) $(B)/libleenet.so $(B)/libleenet.a
 $(B)/have-build: .ci/deps
 	$(Q)mkdir -p $(@D)
 	$(Q)CC="$(CC)" .ci/deps look build
+	$(Q)mkdir -p $(B)/omp && ln -sf "$$(gcc -print-file-name=include/omp.h 2>/dev/null)" $(B)/omp/omp.h || true
 	$(Q)touch $@
 
 # ---- Library -------------------------------------------------------------------
