@@ -101,6 +101,22 @@ void ln__binary_apply(ln__binary kind, const ln__tensor *a, const ln__tensor *b,
     } while (ln__next_index(index, p.dim, outer));
 }
 
+/* Whole exponents from 0 on; `ok` turns false past 64 bits. */
+static int64_t int_power(int64_t base, int64_t exponent, bool *ok)
+{
+    int64_t r = 1;
+
+    *ok &= exponent >= 0;
+    while (exponent > 0 && *ok) {
+        if (exponent & 1)
+            *ok &= !__builtin_mul_overflow(r, base, &r);
+        exponent >>= 1;
+        if (exponent > 0)
+            *ok &= !__builtin_mul_overflow(base, base, &base);
+    }
+    return r;
+}
+
 static int64_t combine(ln__binary kind, int64_t a, int64_t b, bool *ok)
 {
     int64_t r = 0;
@@ -109,6 +125,7 @@ static int64_t combine(ln__binary kind, int64_t a, int64_t b, bool *ok)
     case LN__ADD:    *ok &= !__builtin_add_overflow(a, b, &r); break;
     case LN__SUB:    *ok &= !__builtin_sub_overflow(a, b, &r); break;
     case LN__MUL:    *ok &= !__builtin_mul_overflow(a, b, &r); break;
+    case LN__POW:    return int_power(a, b, ok);
     case LN__MAX_OF: return LN__MAX(a, b);
     case LN__MIN_OF: return LN__MIN(a, b);
     default:

@@ -53,8 +53,8 @@ ln_status ln__infer_binary(const ln__infer *c)
 
     if ((unsigned)kind >= LN__BINARY_COUNT)
         return LN__REFUSE(c, LN_E_UNSUPPORTED, "unknown function");
-    if (a->dtype != c->in[1]->dtype || (a->dtype == LN__I64 && (kind == LN__POW || kind == LN__PRELU)))
-        return LN__REFUSE(c, LN_E_UNSUPPORTED, "integers can only be combined with integers, by Add, Sub, Mul, Div, Max and Min");
+    if (a->dtype != c->in[1]->dtype || (a->dtype == LN__I64 && kind == LN__PRELU))
+        return LN__REFUSE(c, LN_E_UNSUPPORTED, "integers can only be combined with integers, by Add, Sub, Mul, Div, Pow, Max and Min");
     if (!ln__binary_operand(&b, c->node, c->in) || !ln__broadcast_shape(a, &b, y) || (one_way && !ln__same_shape(y, a)))
         return LN__REFUSE(c, LN_E_FORMAT, "shapes %s and %s do not go together", ln__shape_text(at, a),
                           ln__shape_text(bt, c->in[1]));

@@ -82,7 +82,8 @@ void ln__read_binary(ln__build *b, int32_t kind)
         if (axis < -1 || axis >= LN__MAX_RANK)
             ln__build_fail(b, LN_E_FORMAT, "axis %lld is out of range", (long long)axis);
     }
-    if (kind == LN__POW)
+    const ln__tensor *base = ln__in_constant(b, in[0]);
+    if (kind == LN__POW && (base == NULL || base->dtype == LN__F32))
         in[1] = exponent(b, in[1]);
     ln__node *node = ln__emit(b, LN__BINARY, in, 2, ln__out(b, 0));
     node->u.binary.kind = (ln__binary)kind;
