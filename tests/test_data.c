@@ -502,6 +502,30 @@ START_TEST(damaged_archives_are_refused)
 }
 END_TEST
 
+START_TEST(gzip_files_may_have_members_and_padding)
+{
+    tarball t = small_tar();
+    uint8_t zeros[700] = { 0 };
+    FILE *file;
+
+    tar_end(&t);
+    write_gz("m.tar.gz", t.data, 1000);
+    write_gz("n.gz", t.data + 1000, t.size - 1000);
+    snprintf(text, sizeof text, "cat %s >> %s", at("n.gz"), at("m.tar.gz"));
+    ck_assert_int_eq(system(text), 0);
+    ck_assert_str_eq(read_source(at("m.tar.gz"), NULL), "11/0 12/0 21/1 22/1");
+    file = fopen(at("m.tar.gz"), "ab");
+    ck_assert_uint_eq(fwrite(zeros, 1, sizeof zeros, file), sizeof zeros);
+    fclose(file);
+    ck_assert_str_eq(read_source(at("m.tar.gz"), NULL), "11/0 12/0 21/1 22/1");
+    file = fopen(at("m.tar.gz"), "ab");
+    fputs("something else", file);
+    fclose(file);
+    refuse(at("m.tar.gz"), NULL, LN_E_FORMAT, "gzip");
+    free(t.data);
+}
+END_TEST
+
 /* ---- IDX ------------------------------------------------------------------------------ */
 
 enum { IDX_ROWS = 5 };
@@ -855,6 +879,62 @@ START_TEST(readers_close_at_any_moment)
 }
 END_TEST
 
+/* ---- Real data sets ---------------------------------------------------------------------------- */
+
+/* Rows, classes, and rows of the first and last class. */
+static void check_real(const char *source, uint32_t channels, uint32_t side, size_t rows, uint32_t classes,
+                       size_t of_first, size_t of_last)
+{
+    ln__feed feed = feed_of(channels, side, side);
+    float *inputs = malloc(32 * sizeof *inputs * channels * side * side);
+    size_t n, read = 0, first = 0, last = 0;
+    int32_t labels[32];
+    ln__reader *reader;
+    ln_data *data;
+
+    if (access(source, R_OK) != 0) {
+        printf("skip real data: %s is not here\n", source);
+        free(inputs);
+        return;
+    }
+    data = open_data(source, NULL);
+    ck_assert_uint_eq(ln_data_rows(data), rows);
+    ck_assert_uint_eq(ln_data_class_count(data), classes);
+    ck_assert_int_eq(ln__reader_open(&reader, data, &feed, 32, 0, rows, NULL), LN_OK);
+    do {
+        ck_assert_int_eq(ln__reader_next(reader, inputs, labels, NULL, &n, NULL), LN_OK);
+        for (size_t i = 0; i < n; i++) {
+            first += labels[i] == 0;
+            last += labels[i] == (int32_t)classes - 1;
+        }
+        read += n;
+    } while (n > 0);
+    ck_assert_uint_eq(read, rows);
+    ck_assert_uint_eq(first, of_first);
+    ck_assert_uint_eq(last, of_last);
+    ln__reader_close(reader);
+    ln_data_free(data);
+    free(inputs);
+}
+
+START_TEST(imagenette_is_read)
+{
+    check_real("../shared/data/imagenette/val", 3, 64, 1000, 10, 100, 100);
+}
+END_TEST
+
+START_TEST(cifar_is_read)
+{
+    check_real("../shared/data/cifar10/test.tar.gz", 3, 32, 10000, 10, 1000, 1000);
+}
+END_TEST
+
+START_TEST(fashion_mnist_is_read)
+{
+    check_real("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz", 1, 28, 10000, 10, 1000, 1000);
+}
+END_TEST
+
 /* ---- Memory runs out ------------------------------------------------------------------------ */
 
 static ln_status read_with(const ln_allocator *a, const char *source, const char *map, uint32_t side)
@@ -942,6 +1022,7 @@ int main(void)
     tcase_add_test(cases, tar_archives_are_class_folders);
     tcase_add_test(cases, a_folder_around_the_class_folders_is_stepped_over);
     tcase_add_test(cases, damaged_archives_are_refused);
+    tcase_add_test(cases, gzip_files_may_have_members_and_padding);
     tcase_add_test(cases, idx_files_are_read);
     tcase_add_test(cases, damaged_idx_files_are_refused);
     tcase_add_test(cases, cifar_batches_are_read);
@@ -950,6 +1031,9 @@ int main(void)
     tcase_add_test(cases, arguments_are_checked);
     tcase_add_test(cases, order_does_not_depend_on_threads);
     tcase_add_test(cases, readers_close_at_any_moment);
+    tcase_add_test(cases, imagenette_is_read);
+    tcase_add_test(cases, cifar_is_read);
+    tcase_add_test(cases, fashion_mnist_is_read);
     tcase_add_test(cases, every_failed_allocation_is_survived);
     suite_add_tcase(suite, cases);
     runner = srunner_create(suite);

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Writes the first files of the corpora: small pictures and data sets of every
-kind. Inputs that once broke something are added by hand. Debian: python3-pil."""
+kind. Inputs that once broke something are added by hand, and so are the kinds
+Pillow does not write (interlaced, 16-bit colour, YCCK). Debian: python3-pil."""
 import gzip
 import io
 import os
