@@ -4,7 +4,8 @@
 #   make [all]             build/leenet, build/libleenet.so, build/libleenet.a
 #   make check             all tests             make check-quick   unit tests only
 #   make demo              the main job on real pictures
-#   make bench             benchmarks            make conformance CASES=FOLDER
+#   make bench [MODELS=]   times networks (bench/bench.sh)
+#   make conformance CASES=FOLDER                ONNX cases, laid out as ONNX stores them
 #   make asan ubsan tsan valgrind                the tests under each of them
 #   make fuzz              FUZZ_SECONDS=60 for each fuzz target (needs clang)
 #   make abi-check         compares with abi/leenet-*.abi; make abi-save writes it
@@ -163,7 +164,7 @@ $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libleenet.a
 	$(call say,LD)$(LINK) -o $@ $^ $(LIBS) $(LINK_OMP)
 
 bench: all $(BENCHES)
-	$(Q)for script in $(sort $(wildcard bench/*.sh)); do B=$(B) sh $$script || exit 1; done
+	$(Q)B=$(B) sh bench/bench.sh $(MODELS)
 
 $(B)/demo/demo: $(DEMO_OBJ) $(B)/libleenet.a
 	$(Q)mkdir -p $(@D)

@@ -33,4 +33,11 @@ expect "nothing is missing here" .ci/deps look check
 
 if make --no-print-directory -q B="$B" SAN="${SAN:-}" all; then pass "a second make does nothing"
 else fail "a second make does nothing" "$(make --no-print-directory -n B="$B" SAN="${SAN:-}" all | head -5)"; fi
+make --no-print-directory -n -W lib/base/base.h B="$B" SAN="${SAN:-}" V=1 all > "$work/said" 2>&1
+grep -q 'lib/base/text\.c' "$work/said" && grep -q 'lib/image/image_png\.c' "$work/said" \
+    && pass "a changed header builds what includes it" \
+    || fail "a changed header builds what includes it" "$(head -5 "$work/said")"
+make --no-print-directory -n -W lib/image/image_png.c B="$B" SAN="${SAN:-}" V=1 all > "$work/said" 2>&1
+grep -q 'lib/image/image_png\.c' "$work/said" && ! grep -q 'lib/base/text\.c' "$work/said" \
+    && pass "a changed file builds no others" || fail "a changed file builds no others" "$(head -5 "$work/said")"
 finish
