@@ -116,7 +116,7 @@ static ln_status gather(source *s, ln__onnx *onnx, const ln__field *message, ln_
     ln_status st = LN_OK;
     ln__field f;
 
-    while (st == LN_OK && s->problem == NULL && ln__wire_next(&wire, &f)) {
+    while (st == LN_OK && ln__wire_next(&wire, &f)) {
         switch (f.key >> 3) {
         case 1:
             if ((f.key & 7) == LN__WIRE_VARINT || (f.key & 7) == LN__WIRE_BYTES)
