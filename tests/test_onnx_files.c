@@ -16,7 +16,7 @@ static bool have_files(const char *what)
 
     if (stat(FOLDER "/malformed/malformed.tsv", &info) == 0)
         return true;
-    fprintf(stderr, "SKIPPED %s: no files in " FOLDER "\n", what);
+    fprintf(stderr, "skip %s: no files in " FOLDER "\n", what);
     return false;
 }
 
