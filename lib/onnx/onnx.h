@@ -78,7 +78,7 @@ void ln__onnx_set_metadata(ln__onnx_edit *edit, const char *key, const char *val
  * External data is written into the file; over ONNX's 2 GiB: LN_E_LIMIT.
  * Nodes stay in topological order. IR version is raised only if initializers
  * without graph inputs need it. */
-ln_status ln__onnx_save(const ln__onnx_edit *edit, const char *path, ln_error *err);
+ln_status ln__onnx_save(ln__onnx_edit *edit, const char *path, ln_error *err);
 
 /* ---- The operator table ---------------------------------------------------------------- */
 
