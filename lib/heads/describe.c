@@ -8,6 +8,12 @@
 /* Pixels summed before they go into the total, so that large maps lose no digits. */
 enum { CHUNK = 128 };
 
+/* Numbers taken at once: two vectors, so that the sums need not wait for each other. */
+enum { PAIR = 2, GROUP = PAIR * LN__LANES };
+
+/* Pixels of a tile that is turned at once. */
+enum { TILE = 64 };
+
 static const float EPSILON = 1e-6f;     /* docs/methods.md and the ONNX form say the same */
 
 bool ln__head_reads_pooled(int32_t kind, int64_t spatial)
@@ -45,35 +51,46 @@ static void store_statistics(float *features, int64_t channels, int64_t c, doubl
     features[2 * channels + c] = max;
 }
 
-/* Sixteen channels side by side, `stride` floats from pixel to pixel. */
+/* Sums and maxima of `count` steps of GROUP floats, `stride` apart. */
+LN__LANES_BODY void pool_chunk(const float *x, int64_t stride, int64_t count, const ln__lanes *shift,
+                               ln__lanes *top, ln__lanes *sum, ln__lanes *squares)
+{
+    for (int k = 0; k < PAIR; k++)
+        sum[k] = squares[k] = (ln__lanes){ 0 };
+    for (int64_t t = 0; t < count; t++)
+        for (int k = 0; k < PAIR; k++) {
+            ln__lanes v, d;
+
+            ln__lanes_load(&v, x + t * stride + k * LN__LANES);
+            ln__lanes_max(&top[k], &v);
+            d = v - shift[k];
+            sum[k] += d;
+            squares[k] += d * d;
+        }
+}
+
+/* GROUP channels side by side, `stride` floats from pixel to pixel; each of shifts, sum, squares, max [GROUP]. */
 LN__LANES_BODY void pool_lanes_body(const float *x, int64_t stride, int64_t spatial, const float *shifts,
                                     double *sum, double *squares, float *max)
 {
-    ln__lanes shift, top;
+    ln__lanes shift[PAIR], top[PAIR];
 
-    ln__lanes_load(&shift, shifts);
-    top = shift;
-    for (int i = 0; i < LN__LANES; i++)
+    for (int k = 0; k < PAIR; k++) {
+        ln__lanes_load(&shift[k], shifts + k * LN__LANES);
+        top[k] = shift[k];
+    }
+    for (int i = 0; i < GROUP; i++)
         sum[i] = squares[i] = 0.0;
     for (int64_t s = 0; s < spatial; s += CHUNK) {
-        int64_t end = LN__MIN(s + CHUNK, spatial);
-        ln__lanes a = { 0 }, b = { 0 };
+        ln__lanes a[PAIR], b[PAIR];
 
-        for (int64_t t = s; t < end; t++) {
-            ln__lanes v, d;
-
-            ln__lanes_load(&v, x + t * stride);
-            ln__lanes_max(&top, &v);
-            d = v - shift;
-            a += d;
-            b += d * d;
-        }
-        for (int i = 0; i < LN__LANES; i++) {
-            sum[i] += (double)a[i];
-            squares[i] += (double)b[i];
+        pool_chunk(x + s * stride, stride, LN__MIN(CHUNK, spatial - s), shift, top, a, b);
+        for (int i = 0; i < GROUP; i++) {
+            sum[i] += (double)a[i / LN__LANES][i % LN__LANES];
+            squares[i] += (double)b[i / LN__LANES][i % LN__LANES];
         }
     }
-    memcpy(max, &top, sizeof top);
+    memcpy(max, top, sizeof top);
 }
 LN__LANES_DISPATCH(pool_lanes, pool_lanes_body,
                    (const float *x, int64_t stride, int64_t spatial, const float *shifts, double *sum,
@@ -83,39 +100,33 @@ LN__LANES_DISPATCH(pool_lanes, pool_lanes_body,
 /* One channel whose pixels lie side by side. */
 LN__LANES_BODY void pool_line_body(const float *x, int64_t spatial, double *sum, double *squares, float *max)
 {
-    float first = x[0], top = x[0];
-    ln__lanes shift, most;
-    int64_t s = 0;
+    int64_t steps = spatial / GROUP;
+    ln__lanes shift[PAIR], top[PAIR];
 
     *sum = *squares = 0.0;
-    ln__lanes_fill(&shift, first);
-    most = shift;
-    while (s + LN__LANES <= spatial) {
-        int64_t end = LN__MIN(s + CHUNK * LN__LANES, spatial / LN__LANES * LN__LANES);
-        ln__lanes a = { 0 }, b = { 0 };
-
-        for (; s < end; s += LN__LANES) {
-            ln__lanes v, d;
-
-            ln__lanes_load(&v, x + s);
-            ln__lanes_max(&most, &v);
-            d = v - shift;
-            a += d;
-            b += d * d;
-        }
-        *sum += (double)ln__lanes_sum(&a);
-        *squares += (double)ln__lanes_sum(&b);
+    for (int k = 0; k < PAIR; k++) {
+        ln__lanes_fill(&shift[k], x[0]);
+        top[k] = shift[k];
     }
-    for (; s < spatial; s++) {
-        double d = (double)(x[s] - first);
+    for (int64_t s = 0; s < steps; s += CHUNK) {
+        ln__lanes a[PAIR], b[PAIR];
 
-        top = x[s] > top ? x[s] : top;
+        pool_chunk(x + s * GROUP, GROUP, LN__MIN(CHUNK, steps - s), shift, top, a, b);
+        for (int k = 0; k < PAIR; k++) {
+            *sum += (double)ln__lanes_sum(&a[k]);
+            *squares += (double)ln__lanes_sum(&b[k]);
+        }
+    }
+    *max = x[0];
+    for (int i = 0; i < GROUP; i++)
+        *max = LN__MAX(*max, top[i / LN__LANES][i % LN__LANES]);
+    for (int64_t s = steps * GROUP; s < spatial; s++) {
+        double d = (double)(x[s] - x[0]);
+
+        *max = LN__MAX(*max, x[s]);
         *sum += d;
         *squares += d * d;
     }
-    for (int i = 0; i < LN__LANES; i++)
-        top = most[i] > top ? most[i] : top;
-    *max = top;
 }
 LN__LANES_DISPATCH(pool_line, pool_line_body,
                    (const float *x, int64_t spatial, double *sum, double *squares, float *max),
@@ -125,7 +136,7 @@ LN__LANES_DISPATCH(pool_line, pool_line_body,
  * sixteen floats hold whole pixels where `width` divides sixteen. */
 static void pool_narrow(const float *x, int64_t width, int64_t spatial, double *sum, double *squares, float *max)
 {
-    int64_t together = LN__LANES % width == 0 ? LN__LANES / width : 0;
+    int64_t together = GROUP % width == 0 ? GROUP / width : 0;
     int64_t s = 0;
 
     for (int64_t i = 0; i < width; i++) {
@@ -133,13 +144,13 @@ static void pool_narrow(const float *x, int64_t width, int64_t spatial, double *
         max[i] = x[i];
     }
     if (together > 0 && spatial >= together) {
-        float shifts[LN__LANES], top[LN__LANES];
-        double a[LN__LANES], b[LN__LANES];
+        float shifts[GROUP], top[GROUP];
+        double a[GROUP], b[GROUP];
 
-        for (int64_t i = 0; i < LN__LANES; i++)
+        for (int64_t i = 0; i < GROUP; i++)
             shifts[i] = x[i % width];
-        pool_lanes(x, LN__LANES, spatial / together, shifts, a, b, top);
-        for (int64_t i = 0; i < LN__LANES; i++) {
+        pool_lanes(x, GROUP, spatial / together, shifts, a, b, top);
+        for (int64_t i = 0; i < GROUP; i++) {
             sum[i % width] += a[i];
             squares[i % width] += b[i];
             max[i % width] = LN__MAX(max[i % width], top[i]);
@@ -161,18 +172,18 @@ static void pool_narrow(const float *x, int64_t width, int64_t spatial, double *
 static void pool_block(const float *x, int64_t width, int64_t first, int64_t count, const ln__view *view,
                        float *features)
 {
-    double sum[LN__LANES], squares[LN__LANES];
-    float max[LN__LANES];
+    double sum[GROUP], squares[GROUP];
+    float max[GROUP];
 
-    for (int64_t done = 0; done < count; done += LN__LANES) {
+    for (int64_t done = 0; done < count; done += GROUP) {
         /* The last sixteen may reach back over channels done already. */
-        int64_t from = width < LN__LANES ? 0 : LN__MIN(done, width - LN__LANES);
+        int64_t from = width < GROUP ? 0 : LN__MIN(done, width - GROUP);
 
-        if (width < LN__LANES)
+        if (width < GROUP)
             pool_narrow(x, width, view->spatial, sum, squares, max);
         else
             pool_lanes(x + from, width, view->spatial, x + from, sum, squares, max);
-        for (int64_t i = 0; i < LN__LANES && from + i < count; i++)
+        for (int64_t i = 0; i < GROUP && from + i < count; i++)
             store_statistics(features, view->channels, first + from + i, sum[i], squares[i], x[from + i],
                              max[i], view->spatial);
     }
@@ -199,6 +210,23 @@ static void pool_row(const float *x, const ln__view *view, float *features)
 
 /* ---- All activations ------------------------------------------------------------------- */
 
+/* `count` channels side by side at x, `stride` floats from pixel to pixel, to lines of `spatial` pixels.
+ * By way of a tile in the first cache: both sides are touched in order. */
+static void flatten_group(const float *x, int64_t stride, int64_t count, int64_t spatial, float *out)
+{
+    float tile[TILE * GROUP];
+
+    for (int64_t s0 = 0; s0 < spatial; s0 += TILE) {
+        int64_t pixels = LN__MIN(TILE, spatial - s0);
+
+        for (int64_t s = 0; s < pixels; s++)
+            for (int64_t c = 0; c < count; c++)
+                tile[c * TILE + s] = x[(s0 + s) * stride + c];
+        for (int64_t c = 0; c < count; c++)
+            memcpy(out + c * spatial + s0, tile + c * TILE, (size_t)pixels * sizeof *tile);
+    }
+}
+
 static void flatten_row(const float *x, const ln__view *view, float *features)
 {
     int64_t block = view->block, spatial = view->spatial;
@@ -207,18 +235,13 @@ static void flatten_row(const float *x, const ln__view *view, float *features)
         memcpy(features, x, (size_t)(view->channels * spatial) * sizeof *features);
         return;
     }
-    /* Tiles of 16 channels by 64 pixels: their lines stay in the first cache. */
-    for (int64_t c0 = 0; c0 < view->channels; c0 += LN__LANES)
-        for (int64_t s0 = 0; s0 < spatial; s0 += 64) {
-            int64_t c1 = LN__MIN(c0 + LN__LANES, view->channels), s1 = LN__MIN(s0 + 64, spatial);
+    for (int64_t first = 0; first < view->channels; first += block) {
+        int64_t end = LN__MIN(first + block, view->channels);
 
-            for (int64_t c = c0; c < c1; c++) {
-                const float *from = x + c / block * block * spatial + c % block;
-
-                for (int64_t s = s0; s < s1; s++)
-                    features[c * spatial + s] = from[s * block];
-            }
-        }
+        for (int64_t c = first; c < end; c += GROUP)
+            flatten_group(x + first * spatial + c - first, block, LN__MIN(GROUP, end - c), spatial,
+                          features + c * spatial);
+    }
 }
 
 void ln__head_describe(int32_t kind, const ln__view *x, float *features)

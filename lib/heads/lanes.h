@@ -1,31 +1,32 @@
-/* lanes.h - loops over sixteen floats at a time, compiled once for each kind of
- * CPU. LN__LANES_DISPATCH picks the best at run time without ifunc, so that it
- * works in static objects, under sanitizers and with every libc. Private to heads/. */
+/* lanes.h - loops over eight floats at a time, compiled once for CPUs with AVX2 and
+ * once for any. Chosen at run time without ifunc, so that it works in static
+ * objects, under sanitizers and with every libc. Private to heads/. Eight, because
+ * compilers handle vectors wider than the CPU's badly, and what these loops do is
+ * bound by memory long before sixteen would help. */
 #ifndef LN_LANES_H
 #define LN_LANES_H
 
+#include <stdint.h>
 #include <string.h>
 
 #if !defined(__GNUC__)
 #  error "needs the vector extensions of gcc or clang"
 #endif
 
-enum { LN__LANES = 16 };
-typedef float ln__lanes __attribute__((vector_size(64)));
+enum { LN__LANES = 8 };
+typedef float   ln__lanes __attribute__((vector_size(32)));
+typedef int32_t ln__lanes_mask __attribute__((vector_size(32)));
 
 /* A body must be inlined into each variant, or it would be compiled for the plain CPU. */
 #define LN__LANES_BODY static inline __attribute__((always_inline))
 
 #if defined(__x86_64__)
 #  define LN__LANES_DISPATCH(name, body, declaration, arguments)                     \
-    __attribute__((target("avx512f"))) static void name##_avx512 declaration { body arguments; } \
-    __attribute__((target("avx2,fma"))) static void name##_avx2 declaration { body arguments; }  \
+    __attribute__((target("avx2"))) static void name##_avx2 declaration { body arguments; } \
     static void name##_plain declaration { body arguments; }                         \
     static void name declaration                                                     \
     {                                                                                \
-        if (__builtin_cpu_supports("avx512f"))                                       \
-            name##_avx512 arguments;                                                 \
-        else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))    \
+        if (__builtin_cpu_supports("avx2"))                                          \
             name##_avx2 arguments;                                                   \
         else                                                                         \
             name##_plain arguments;                                                  \
@@ -48,8 +49,9 @@ LN__LANES_BODY void ln__lanes_fill(ln__lanes *out, float value)
 
 LN__LANES_BODY void ln__lanes_max(ln__lanes *a, const ln__lanes *b)
 {
-    for (int i = 0; i < LN__LANES; i++)
-        (*a)[i] = (*a)[i] > (*b)[i] ? (*a)[i] : (*b)[i];
+    ln__lanes_mask more = *b > *a;
+
+    *a = (ln__lanes)(((ln__lanes_mask)*b & more) | ((ln__lanes_mask)*a & ~more));
 }
 
 /* Pairwise, so that the order of additions does not depend on the CPU. */
