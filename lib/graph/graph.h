@@ -140,7 +140,7 @@ typedef struct ln__node {
         struct { float alpha, beta; bool trans_a, trans_b; } matmul;
         struct { ln__unary kind; float a, b; } unary;
         struct { ln__binary kind; int32_t axis; bool legacy_broadcast; } binary; /* legacy: opset < 7, b placed at axis (axis -1: suffix) */
-        struct { ln__reduce kind; int64_t axes[LN__MAX_RANK]; int32_t n_axes; bool keepdims, all_if_empty; } reduce; /* axes attr used where in[1] is absent */
+        struct { ln__reduce kind; int64_t axes[LN__MAX_RANK]; int32_t n_axes; bool keepdims, all_if_empty, to_end; } reduce; /* axes attr used where in[1] is absent; to_end: axes[0] and all behind it */
         struct { int64_t axis; bool log, flattened; } softmax;   /* flattened: opset < 13, over all dims from axis on */
         struct { int64_t size; float alpha, beta, bias; } lrn;
         struct { float epsilon; } batchnorm;

@@ -155,6 +155,8 @@ bool ln__reduce_mask(bool *mask, const ln__node *node, const ln__tensor *const *
         if (axis < 0 || axis >= rank || mask[axis])
             return false;
         mask[axis] = true;
+        for (int64_t d = axis + 1; node->u.reduce.to_end && d < rank; d++)
+            mask[d] = true;
     }
     return true;
 }

@@ -28,17 +28,62 @@ void ln__read_instance_norm(ln__build *b, int32_t variant)
     node->u.norm.epsilon = ln__attr_float(b, "epsilon", 1e-5f);
 }
 
+static int32_t emit_mean(ln__build *b, int32_t x, int64_t from_axis, int32_t out)
+{
+    ln__node *node = ln__emit(b, LN__REDUCE, &x, 1, out);
+
+    node->u.reduce.kind = LN__MEAN;
+    node->u.reduce.keepdims = node->u.reduce.to_end = true;
+    node->u.reduce.axes[0] = from_axis;
+    node->u.reduce.n_axes = 1;
+    return b->status == LN_OK ? node->out[0] : LN__NO_VALUE;
+}
+
+static int32_t emit_pair(ln__build *b, ln__binary kind, int32_t x, int32_t y)
+{
+    int32_t in[2] = { x, y };
+    ln__node *node = ln__emit(b, LN__BINARY, in, 2, LN__NO_VALUE);
+
+    node->u.binary.kind = kind;
+    node->u.binary.axis = -1;
+    return b->status == LN_OK ? node->out[0] : LN__NO_VALUE;
+}
+
+static int32_t emit_function(ln__build *b, ln__unary kind, int32_t x, int32_t out)
+{
+    ln__node *node = ln__emit(b, LN__UNARY, &x, 1, out);
+
+    node->u.unary.kind = kind;
+    return b->status == LN_OK ? node->out[0] : LN__NO_VALUE;
+}
+
+/* The means and inverse deviations, for models that read them. */
+static void emit_statistics(ln__build *b, int64_t axis, float epsilon)
+{
+    int32_t x = ln__in(b, 0);
+    int32_t mean = emit_mean(b, x, axis, ln__output_used(b, 1) ? ln__out(b, 1) : LN__NO_VALUE);
+
+    if (b->status < 0 || !ln__output_used(b, 2))
+        return;
+    int32_t centred = emit_pair(b, LN__SUB, x, mean);
+    int32_t variance = emit_mean(b, emit_pair(b, LN__MUL, centred, centred), axis, LN__NO_VALUE);
+    int32_t raised = emit_pair(b, LN__ADD, variance, ln__new_floats(b, &epsilon, 1, true));
+    emit_function(b, LN__RECIPROCAL, emit_function(b, LN__SQRT, raised, LN__NO_VALUE), ln__out(b, 2));
+}
+
 void ln__read_layer_norm(ln__build *b, int32_t variant)
 {
     ln__node *node = ln__emit_plain(b, LN__NORM);
+    int64_t axis = ln__attr_int(b, "axis", -1);
+    float epsilon = ln__attr_float(b, "epsilon", 1e-5f);
     (void)variant;
 
     node->u.norm.kind = LN__NORM_LAYER;
-    node->u.norm.axis = ln__attr_int(b, "axis", -1);
-    node->u.norm.epsilon = ln__attr_float(b, "epsilon", 1e-5f);
+    node->u.norm.axis = axis;
+    node->u.norm.epsilon = epsilon;
     ln__attr_ignore(b, "stash_type");       /* computed in float32 either way */
-    ln__refuse_output(b, 1, "the means");
-    ln__refuse_output(b, 2, "the inverse deviations");
+    if (ln__output_used(b, 1) || ln__output_used(b, 2))
+        emit_statistics(b, axis, epsilon);
 }
 
 void ln__read_group_norm(ln__build *b, int32_t per_group)

@@ -73,7 +73,7 @@ static const ln__row rows[] = {
     { { "BatchNormalization", 6, 8, LN__BATCHNORM, "by stored statistics; spatial 1 only (opset 6: is_test 1)", IN(1) | IN(2) | IN(3) | IN(4) }, ln__read_batchnorm, 0, 5, 5 },
     { { "BatchNormalization", 9, NOW, LN__BATCHNORM, "by stored statistics; not in training mode", IN(1) | IN(2) | IN(3) | IN(4) }, ln__read_batchnorm, 0, 5, 5 },
     { { "InstanceNormalization", 6, NOW, LN__NORM, "over the pixels of each channel", 0 }, ln__read_instance_norm, 0, 3, 3 },
-    { { "LayerNormalization", 17, NOW, LN__NORM, "over the dimensions from axis on; one output", 0 }, ln__read_layer_norm, 0, 2, 3 },
+    { { "LayerNormalization", 17, NOW, LN__NORM, "over the dimensions from axis on", 0 }, ln__read_layer_norm, 0, 2, 3 },
     { { "GroupNormalization", 18, 20, LN__NORM, "over groups of channels; scale and bias one a group", 0 }, ln__read_group_norm, 1, 3, 3 },
     { { "GroupNormalization", 21, NOW, LN__NORM, "over groups of channels; scale and bias one a channel", 0 }, ln__read_group_norm, 0, 3, 3 },
     { { "ReduceMean", 6, 17, LN__REDUCE, "mean over the axes attribute", 0 }, ln__read_reduce, LN__MEAN, 1, 1 },
