@@ -2,6 +2,7 @@
 #ifndef LN_MODEL_H
 #define LN_MODEL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/base.h"
@@ -29,30 +30,48 @@ typedef struct ln__point {
     ln_point_info measured;     /* on the rows of training */
 } ln__point;
 
-/* The last layer when it was replaced: y = W features + b over the classifier node's input. */
+/* The last linear layer replaced by one for other classes. Weight and bias have the
+ * shape the network's own had, but for the number of outputs, and stand in the
+ * graph's constants. */
 typedef struct ln__final {
-    int32_t node;               /* index in model->graph; -1: not replaced */
-    ln__mlp linear;             /* hidden 0 */
-    bool    trained;
+    bool       replaced, trained;
+    int32_t    node;            /* the classifier, index in model->graph */
+    int32_t    inputs, outputs;
+    bool       outputs_first;   /* weight is [outputs][inputs], else [inputs][outputs] */
+    ln__tensor weight, bias;    /* data owned; bias.data NULL: the network has none */
+    int32_t    bias_node, bias_input;   /* who reads the bias, and as which input */
 } ln__final;
+
+/* The model as something to run: fused with the exits' values kept, cut at the exits. */
+typedef struct ln__runnable {
+    ln__graph  *folded;         /* what the engine's graph borrows from */
+    ln__engine *engine;
+    ln__cut    *cut;
+    int32_t     classifier_input;   /* value id, kept when asked for; else LN__NO_VALUE */
+} ln__runnable;
 
 struct ln_model {
     ln__ctx      ctx;
     atomic_uint  references;    /* owner + sessions */
     atomic_uint  sessions;      /* open ones: > 0 freezes the model */
-    ln_load_options limits;
-    char        *path;
+    pthread_mutex_t building;   /* guards `shared` while sessions open */
+    ln__runnable shared;        /* built when the first session opens; engine NULL: not built */
+
+    uint64_t     max_memory;
+    char        *path;          /* "" from memory */
     ln__onnx    *onnx;
-    ln__graph   *graph;         /* folded; exits' values kept */
+    ln__graph   *graph;         /* as the file has it, last layer replaced if it is */
     ln__shapes  *one_row;
-    int32_t      output;        /* value id of the network's logits */
+    bool        *is_row_value;  /* [graph->n_values] */
+    int32_t      output;        /* value id of the network's answers */
     uint32_t     channels, height, width, network_classes;
     ln__cost     plain;         /* backbone */
+    bool         output_is_probability;
 
     ln_preprocess preprocess;   /* resolved */
-    char       **class_names;   uint32_t classes;    /* names may be NULL */
+    char       **class_names;   /* [classes] or NULL */
+    uint32_t     classes;
     uint32_t    *network_class; /* [classes] or NULL: identity */
-    bool         output_is_probability; /* ends in Softmax: answers need none */
 
     ln__exit    *exits;         uint32_t n_exits;    /* by depth */
     ln__point   *points;        uint32_t n_points, default_point;
@@ -65,26 +84,62 @@ struct ln_model {
 };
 
 void      ln__model_retain(ln_model *model);
-/* LN_E_STATE if a session is open. */
-ln_status ln__model_check_idle(const ln_model *model, const char *call, ln_error *err);
+/* LN_E_STATE if a session is open; else what was built for sessions is dropped, as the model is about to change. */
+ln_status ln__model_change(ln_model *model, const char *call, ln_error *err);
 void      ln__model_drop_points(ln_model *model);
 void      ln__model_drop_training(ln_model *model);
+void      ln__point_free(ln__point *point, const ln__ctx *ctx);
+/* Takes the point over. */
+ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err);
 
-/* The model as an engine for sessions and training: fused with the exits' values (and
- * `keep_classifier_input`) kept, final layer replaced if it is, cut at the exits. */
-typedef struct ln__runnable { ln__engine *engine; ln__cut *cut; int32_t classifier_input; } ln__runnable;
-ln_status ln__model_runnable(ln__runnable *out, const ln_model *model, bool keep_classifier_input, ln_error *err);
+/* The one all sessions share (built once, freed with the model or when it changes). */
+ln_status ln__model_shared(const ln__runnable **out, ln_model *model, ln_error *err);
+/* One of the caller's own, optionally keeping the classifier's input computed. */
+ln_status ln__runnable_new(ln__runnable *out, const ln_model *model, bool keep_classifier_input,
+                           const char *kernels, ln_error *err);
 void      ln__runnable_free(ln__runnable *runnable, const ln__ctx *ctx);
+/* Folded and fused with the exits' values kept; free both, fused first. */
+ln_status ln__model_fuse(ln__graph **folded, ln__graph **fused, const ln_model *model,
+                         int32_t keep, ln_error *err);
 
 ln__feed  ln__model_feed(const ln_model *model);
-/* map[data class] = the model's answer, or -1 where the model has no such class
- * (a class map given with the data says so first, then equal names, then equal order and count). */
-ln_status ln__model_class_map(int32_t **map, const ln_model *model, const ln_data *data, ln_error *err);
-/* Network output row -> the model's answers (network_class picks columns). */
-void      ln__model_answers(const ln_model *model, const float *network_logits, float *answers);
 
-/* Cost of leaving at exit i (n_exits: the end) as shares of the plain network: backbone so far plus heads and gates run
- * on the way for that point's gates (NULL: heads only). */
+/* map[data class] = the model's answer: by the class map given with the data, else by equal names, else
+ * by number where the counts agree. -1: the model has no such class. *among (may be NULL): [classes] true where
+ * an answer competes. Both freed by the caller. */
+ln_status ln__model_match_classes(int32_t **map, bool **among, const ln_model *model,
+                                  const ln_data *data, ln_error *err);
+/* Makes the model's answers those of the data set: its class map, or its classes with the last
+ * layer replaced where their number differs. */
+ln_status ln__model_adopt_classes(ln_model *model, const ln_data *data, ln_error *err);
+ln_status ln__model_set_classes(ln_model *model, const char *const *names, const uint32_t *network_classes,
+                                size_t count, ln_error *err);
+/* One row of the network's output to the model's answers (network_class picks columns). */
+void      ln__model_answers(const ln_model *model, const float *output, float *answers);
+/* Answers to probabilities, softmax unless the network ends in one; returns the best label. */
+int32_t   ln__model_label(const ln_model *model, const float *answers, bool from_head, float *probability);
+
+/* Replaces the last linear layer (zero weights until trained). */
+ln_status ln__final_replace(ln_model *model, uint32_t classes, ln_error *err);
+/* What stands between the last linear layer and the answers; LN_E_UNSUPPORTED where it cannot be trained. */
+typedef struct ln__final_form { int64_t positions; bool relu; } ln__final_form;
+ln_status ln__final_describe(ln__final_form *out, const ln_model *model, ln_error *err);
+/* Trained weights into the graph: weight [outputs][inputs], bias [outputs]. */
+void      ln__final_store(ln_model *model, const float *weight, const float *bias);
+
+/* Costs of leaving at exit 0..E as shares of the plain network: backbone so far, heads on the way, and
+ * the point's gates (NULL: none). Arrays of n_exits + 1. */
 void      ln__model_cost_shares(const ln_model *model, const ln__gates *gates, double *params, double *macs);
+
+ln_status ln__model_load(ln_model **out, const char *path, const void *data, size_t size,
+                         const ln_load_options *options, ln_error *err);
+ln_status ln__model_save(const ln_model *model, const char *path, ln_error *err);
+void      ln__model_release(ln_model *model);
+ln_status ln__exits_read(ln_model *model, ln_error *err);   /* from the file's metadata and additions */
+ln_status ln__exit_add(ln_model *model, const char *value, const ln_exit_options *options, ln_error *err);
+ln_status ln__exit_add_auto(ln_model *model, uint32_t count, const ln_exit_options *options, ln_error *err);
+void      ln__exits_clear(ln_model *model);
+ln_status ln__exit_candidates(const ln_model *model, ln_exit_candidate *out, size_t capacity,
+                              size_t *count, ln_error *err);
 
 #endif
