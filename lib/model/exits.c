@@ -1,0 +1,246 @@
+/* exits.c - where exits stand in a model. */
+#include "model/model.h"
+
+#include <string.h>
+
+void ln__exits_clear(ln_model *model)
+{
+    ln__model_drop_points(model);
+    ln__model_drop_training(model);
+    for (uint32_t e = 0; e < model->n_exits; e++) {
+        ln__free(&model->ctx, model->exits[e].value_name);
+        ln__mlp_free(&model->exits[e].head.mlp, &model->ctx);
+    }
+    ln__free(&model->ctx, model->exits);
+    model->exits = NULL;
+    model->n_exits = 0;
+}
+
+static ln_status check_value(const ln_model *model, const char *name, int32_t *value, ln_error *err)
+{
+    char text[128];
+
+    *value = ln__graph_find(model->graph, name);
+    if (*value < 0)
+        return ln__fail(err, LN_E_ARGUMENT, "%s: no value '%s' in the network; ln_exit_candidates lists good ones",
+                        model->path, name);
+    const ln__tensor *type = &model->one_row->of[*value];
+    if (model->graph->values[*value].constant || model->graph->values[*value].producer < 0 ||
+        !model->is_row_value[*value] || type->dtype != LN__F32 || type->rank < 2 || type->rank > 5)
+        return ln__fail(err, LN_E_ARGUMENT, "%s: value '%s' %s carries no rows a head could read", model->path, name,
+                        ln__shape_text(text, type));
+    if (*value == model->output)
+        return ln__fail(err, LN_E_ARGUMENT, "%s: value '%s' is the network's own end", model->path, name);
+    for (uint32_t e = 0; e < model->n_exits; e++)
+        if (model->exits[e].value == *value)
+            return ln__fail(err, LN_E_ARGUMENT, "exit %u stands on value '%s' already", e, name);
+    return LN_OK;
+}
+
+static void describe_value(const ln_model *model, int32_t value, ln__exit *exit)
+{
+    const ln__tensor *type = &model->one_row->of[value];
+
+    exit->value = value;
+    exit->rank = type->rank;
+    exit->channels = type->dim[1];
+    exit->height = type->rank > 2 ? type->dim[2] : 1;
+    exit->width = 1;
+    for (int32_t d = 3; d < type->rank; d++)
+        exit->width *= type->dim[d];
+    exit->spatial = exit->height * exit->width;
+}
+
+/* Depth is what has to be run: the nodes in the first stage of a cut at the value. */
+static ln_status cost_before(const ln_model *model, int32_t value, ln__cost *cost, int32_t *nodes, ln_error *err)
+{
+    ln__cut *cut;
+    ln_status st = ln__graph_cut(&cut, model->graph, &value, 1, err);
+
+    if (st < 0)
+        return st;
+    *cost = (ln__cost){ 0, 0 };
+    *nodes = cut->stages[0].last;
+    for (int32_t i = cut->stages[0].first; i < cut->stages[0].last; i++) {
+        ln__cost one = ln__node_cost(model->graph, model->one_row, cut->order[i]);
+        cost->params += one.params;
+        cost->macs += one.macs;
+    }
+    ln__cut_free(cut, &model->ctx);
+    return LN_OK;
+}
+
+static ln_status insert(ln_model *model, ln__exit *exit, int32_t nodes, ln_error *err)
+{
+    ln__exit *grown = ln__array(&model->ctx, (size_t)model->n_exits + 1, sizeof *grown);
+    uint32_t at = 0;
+
+    if (!grown)
+        return ln__fail_nomem(err, &model->ctx, sizeof *grown);
+    for (; at < model->n_exits; at++) {
+        ln__cost cost;
+        int32_t other;
+        ln_status st = cost_before(model, model->exits[at].value, &cost, &other, err);
+        if (st < 0) {
+            ln__free(&model->ctx, grown);
+            return st;
+        }
+        if (other > nodes)
+            break;
+    }
+    if (model->n_exits) {
+        memcpy(grown, model->exits, at * sizeof *grown);
+        memcpy(grown + at + 1, model->exits + at, (model->n_exits - at) * sizeof *grown);
+    }
+    grown[at] = *exit;
+    ln__free(&model->ctx, model->exits);
+    model->exits = grown;
+    model->n_exits++;
+    return LN_OK;
+}
+
+static ln_status check_options(const ln_exit_options *options, ln_error *err)
+{
+    if (options->head != LN_HEAD_POOL && options->head != LN_HEAD_FLATTEN)
+        return ln__fail(err, LN_E_ARGUMENT, "head kind %d; LN_HEAD_POOL and LN_HEAD_FLATTEN are known", options->head);
+    if (options->hidden != UINT32_MAX && options->hidden > 65536)
+        return ln__fail(err, LN_E_ARGUMENT, "a hidden layer of %u; at most 65536", options->hidden);
+    return LN_OK;
+}
+
+ln_status ln__exit_add(ln_model *model, const char *value, const ln_exit_options *options, ln_error *err)
+{
+    ln__exit exit = { 0 };
+    int32_t id, nodes;
+    ln_status st = ln__model_change(model, "ln_exit_add", err);
+
+    if (st == LN_OK)
+        st = check_options(options, err);
+    if (st == LN_OK)
+        st = check_value(model, value, &id, err);
+    if (st == LN_OK && model->n_exits == LN__MAX_EXITS)
+        st = ln__fail(err, LN_E_LIMIT, "a model has at most %d exits", LN__MAX_EXITS);
+    if (st < 0)
+        return st;
+    describe_value(model, id, &exit);
+    st = cost_before(model, id, &exit.before, &nodes, err);
+    if (st < 0)
+        return st;
+    exit.head.kind = exit.rank == 2 ? LN_HEAD_FLATTEN : options->head;
+    exit.head.channels = exit.channels;
+    exit.head.spatial = exit.spatial;
+    int64_t features = ln__head_features(exit.head.kind, exit.channels, exit.spatial);
+    if (features > INT32_MAX / 4)
+        return ln__fail(err, LN_E_LIMIT, "value '%s' gives a head %lld numbers to read", value, (long long)features);
+    exit.head.mlp.inputs = (int32_t)features;
+    if (options->head == LN_HEAD_POOL && options->hidden != UINT32_MAX)
+        exit.head.mlp.hidden = options->hidden ? (int32_t)options->hidden : 256;
+    exit.value_name = ln__strdup(&model->ctx, value);
+    if (!exit.value_name)
+        return ln__fail_nomem(err, &model->ctx, strlen(value));
+    st = insert(model, &exit, nodes, err);
+    if (st < 0) {
+        ln__free(&model->ctx, exit.value_name);
+        return st;
+    }
+    ln__model_drop_points(model);
+    ln__model_drop_training(model);
+    return LN_OK;
+}
+
+/* ---- Candidates -------------------------------------------------------------------- */
+
+typedef ln_status (*candidates_fn)(const ln_model *model, const ln__candidate *list, int32_t count,
+                                   void *payload, ln_error *err);
+
+static ln_status with_candidates(const ln_model *model, candidates_fn use, void *payload, ln_error *err)
+{
+    ln__graph *folded, *fused;
+    ln__candidate *list;
+    ln__arena arena;
+    int32_t count;
+    ln_status st = ln__model_fuse(&folded, &fused, model, LN__NO_VALUE, err);
+
+    if (st < 0)
+        return st;
+    ln__arena_init(&arena, &model->ctx, 0);
+    st = ln__graph_candidates(&list, &count, fused, &arena, err);
+    if (st == LN_OK)
+        st = use(model, list, count, payload, err);
+    ln__arena_free(&arena);
+    ln__graph_free(fused);
+    ln__graph_free(folded);
+    return st;
+}
+
+typedef struct listing { ln_exit_candidate *out; size_t capacity, *count; } listing;
+
+static ln_status list_candidates(const ln_model *model, const ln__candidate *list, int32_t count,
+                                 void *payload, ln_error *err)
+{
+    listing *to = payload;
+
+    (void)err;
+    *to->count = (size_t)count;
+    for (int32_t i = 0; i < count && (size_t)i < to->capacity; i++) {
+        ln__exit place;
+        describe_value(model, list[i].value, &place);
+        to->out[i] = (ln_exit_candidate){
+            .value = model->graph->values[list[i].value].name,
+            .channels = (uint32_t)place.channels, .height = (uint32_t)place.height, .width = (uint32_t)place.width,
+            .carried = (uint32_t)list[i].carried,
+            .macs_share = (double)list[i].before.macs / (double)LN__MAX(model->plain.macs, 1),
+            .params_share = (double)list[i].before.params / (double)LN__MAX(model->plain.params, 1),
+        };
+    }
+    return LN_OK;
+}
+
+ln_status ln__exit_candidates(const ln_model *model, ln_exit_candidate *out, size_t capacity,
+                              size_t *count, ln_error *err)
+{
+    return with_candidates(model, list_candidates, &(listing){ out, capacity, count }, err);
+}
+
+typedef struct choice { uint32_t wanted; int32_t *values; } choice;
+
+/* Exit i at the candidate nearest to (i + 1) / (wanted + 1) of the multiply-adds,
+ * each candidate at most once and enough left for the exits after it. */
+static ln_status choose_spread(const ln_model *model, const ln__candidate *list, int32_t count,
+                               void *payload, ln_error *err)
+{
+    choice *to = payload;
+    int32_t wanted = (int32_t)to->wanted, next = 0;
+
+    if (count < wanted)
+        return ln__fail(err, LN_E_ARGUMENT, "%s: %u exits wanted, the network has %d places for exits", model->path,
+                        to->wanted, count);
+    for (int32_t i = 0; i < wanted; i++) {
+        double aim = (double)model->plain.macs * (i + 1) / (wanted + 1), best_gap = 1e300;
+        int32_t best = next;
+        for (int32_t k = next; k <= count - (wanted - i); k++) {
+            double gap = (double)list[k].before.macs - aim;
+            gap = gap < 0 ? -gap : gap;
+            if (gap < best_gap) {
+                best_gap = gap;
+                best = k;
+            }
+        }
+        to->values[i] = list[best].value;
+        next = best + 1;
+    }
+    return LN_OK;
+}
+
+ln_status ln__exit_add_auto(ln_model *model, uint32_t count, const ln_exit_options *options, ln_error *err)
+{
+    int32_t values[LN__MAX_EXITS];
+    ln_status st;
+
+    if (count == 0 || count > LN__MAX_EXITS)
+        return ln__fail(err, LN_E_ARGUMENT, "%u exits wanted; 1..%d can be had", count, LN__MAX_EXITS);
+    st = with_candidates(model, choose_spread, &(choice){ count, values }, err);
+    for (uint32_t i = 0; st == LN_OK && i < count; i++)
+        st = ln__exit_add(model, model->graph->values[values[i]].name, options, err);
+    return st;
+}

@@ -1,0 +1,206 @@
+/* load_exits.c - exits, replaced last layer and operating points of a saved model. */
+#include "model/model.h"
+#include "model/format.h"
+
+#include <string.h>
+
+static ln_status missing(const ln_model *model, const char *key, ln_error *err)
+{
+    return ln__fail(err, LN_E_FORMAT, "%s: metadata '%s' is missing", model->path, key);
+}
+
+static ln_status read_count(uint32_t *out, const ln_model *model, const char *key, uint32_t most, ln_error *err)
+{
+    const char *text = ln__onnx_metadata(model->onnx, key);
+    uint64_t count = 0;
+
+    if (text && (!ln__parse_uint(text, &count) || count > most))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.20s'; 0..%u was expected", model->path, key, text, most);
+    *out = (uint32_t)count;
+    return LN_OK;
+}
+
+static ln_status read_head_kind(ln_exit_options *out, const ln_model *model, uint32_t e, ln_error *err)
+{
+    char key[64];
+    uint64_t hidden = 0;
+
+    snprintf(key, sizeof key, LN__KEY_EXIT "%u.head", e);
+    const char *text = ln__onnx_metadata(model->onnx, key);
+    if (!text)
+        return missing(model, key, err);
+    bool pool = strncmp(text, "pool ", 5) == 0, flatten = strncmp(text, "flatten ", 8) == 0;
+    if ((!pool && !flatten) || !ln__parse_uint(text + (pool ? 5 : 8), &hidden) || hidden > 65536)
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s'; 'pool N' or 'flatten 0' was expected", model->path, key, text);
+    out->head = pool ? LN_HEAD_POOL : LN_HEAD_FLATTEN;
+    out->hidden = hidden ? (uint32_t)hidden : UINT32_MAX;
+    return LN_OK;
+}
+
+static ln_status read_head(ln_model *model, uint32_t e, ln_error *err)
+{
+    ln__exit *exit = &model->exits[e];
+    char text[64];
+    ln__mlp mlp;
+
+    snprintf(text, sizeof text, LN__KEY_EXIT "%u.accuracy", e);
+    const char *accuracy = ln__onnx_metadata(model->onnx, text);
+    if (!accuracy)
+        return LN_OK;           /* saved before it was trained */
+    ln_status st = ln__format_numbers(&exit->heldout_accuracy, 1, accuracy, text, model->path, err);
+    if (st < 0)
+        return st;
+    snprintf(text, sizeof text, LN__ONNX_PREFIX "%u/head.", e);
+    st = ln__mlp_read(&mlp, &model->ctx, model->onnx, text, err);
+    if (st < 0)
+        return st;
+    const ln__mlp *want = &exit->head.mlp;
+    if (mlp.inputs != want->inputs || mlp.hidden != want->hidden || mlp.outputs != (int32_t)model->classes) {
+        st = ln__fail(err, LN_E_FORMAT, "%s: the head of exit %u maps %d numbers through %d to %d; %d, %d, %u were expected",
+                      model->path, e, mlp.inputs, mlp.hidden, mlp.outputs, want->inputs, want->hidden, model->classes);
+        ln__mlp_free(&mlp, &model->ctx);
+        return st;
+    }
+    exit->head.mlp = mlp;
+    return LN_OK;
+}
+
+static ln_status read_exit(ln_model *model, uint32_t e, ln_error *err)
+{
+    ln_exit_options options = LN_EXIT_OPTIONS_INIT;
+    char key[64];
+
+    snprintf(key, sizeof key, LN__KEY_EXIT "%u", e);
+    const char *value = ln__onnx_metadata(model->onnx, key);
+    if (!value)
+        return missing(model, key, err);
+    ln_status st = read_head_kind(&options, model, e, err);
+    if (st == LN_OK)
+        st = ln__exit_add(model, value, &options, err);
+    if (st == LN_E_ARGUMENT)
+        st = ln__fail_prefix(err, LN_E_FORMAT, "%s: %s", model->path, key);
+    if (st == LN_OK && strcmp(model->exits[e].value_name, value) != 0)
+        st = ln__fail(err, LN_E_FORMAT, "%s: exits are not in the order of their depth at '%s'", model->path, value);
+    return st;
+}
+
+static ln_status copy_constant(ln__tensor *out, const ln_model *model, int32_t value, ln_error *err)
+{
+    const ln__tensor *from = value == LN__NO_VALUE ? NULL : model->graph->values[value].constant;
+    int64_t n;
+
+    if (!from || from->dtype != LN__F32 || !ln__tensor_elements(from, &n))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s does not name a layer with weights", model->path, LN__KEY_FINAL);
+    float *copy = ln__array(&model->ctx, (size_t)n, sizeof *copy);
+    if (!copy)
+        return ln__fail_nomem(err, &model->ctx, (size_t)n * sizeof *copy);
+    memcpy(copy, from->data, (size_t)n * sizeof *copy);
+    *out = *from;
+    out->data = copy;
+    return LN_OK;
+}
+
+/* What is written again when the model is saved again. */
+static ln_status read_final(ln_model *model, ln_error *err)
+{
+    const char *text = ln__onnx_metadata(model->onnx, LN__KEY_FINAL);
+    const ln__graph *graph = model->graph;
+    ln__final *f = &model->final;
+    double v[4];
+
+    if (!text)
+        return LN_OK;
+    ln_status st = ln__format_numbers(v, 4, text, LN__KEY_FINAL, model->path, err);
+    if (st < 0)
+        return st;
+    int32_t classifier = ln__graph_classifier(graph);
+    bool fits = v[0] == classifier && classifier >= 0 && v[1] >= -1 && v[1] < graph->n_nodes &&
+                v[1] == (int32_t)v[1] && v[2] >= 0 && v[2] == (int32_t)v[2] && (v[3] == 0 || v[3] == 1);
+    if (fits && v[1] >= 0)
+        fits = v[2] < graph->nodes[(int32_t)v[1]].n_in;
+    if (!fits)
+        return ln__fail(err, LN_E_FORMAT, "%s: %s '%.60s' does not describe this network's last layer", model->path,
+                        LN__KEY_FINAL, text);
+    f->node = classifier;
+    f->bias_node = (int32_t)v[1];
+    f->bias_input = (int32_t)v[2];
+    f->trained = v[3] == 1;
+    const ln__node *node = &graph->nodes[f->node];
+    st = copy_constant(&f->weight, model, node->in[1], err);
+    if (st == LN_OK && f->bias_node >= 0)
+        st = copy_constant(&f->bias, model, graph->nodes[f->bias_node].in[f->bias_input], err);
+    if (st < 0)
+        return st;
+    f->outputs_first = node->op == LN__CONV || node->u.matmul.trans_b;
+    f->outputs = (int32_t)f->weight.dim[f->outputs_first ? 0 : 1];
+    f->inputs = (int32_t)f->weight.dim[f->outputs_first ? 1 : 0];
+    f->replaced = true;
+    return LN_OK;
+}
+
+static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
+{
+    ln__point point = { 0 };
+    double v[8];
+    char key[64];
+
+    snprintf(key, sizeof key, LN__KEY_POINT "%u", p);
+    const char *text = ln__onnx_metadata(model->onnx, key);
+    if (!text)
+        return missing(model, key, err);
+    ln_status st = ln__format_numbers(v, 8, text, key, model->path, err);
+    if (st < 0)
+        return st;
+    if (!(v[1] >= LN_COST_TIME && v[1] <= LN_COST_MACS) || !(v[2] >= 0 && v[2] <= UINT32_MAX))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s: cost kind %g or row count %g is out of range", model->path, key, v[1], v[2]);
+    point.alpha = v[0];
+    point.cost = (int32_t)v[1];
+    point.measured = (ln_point_info){ .alpha = v[0], .cost = (int32_t)v[1], .rows = (uint32_t)v[2], .accuracy = v[3],
+                                      .plain_accuracy = v[4], .params_share = v[5], .macs_share = v[6], .time_share = v[7] };
+    snprintf(key, sizeof key, LN__KEY_POINT "%u.thresholds", p);
+    text = ln__onnx_metadata(model->onnx, key);
+    if (!text)
+        return missing(model, key, err);
+    st = ln__gates_read(&point.gates, &model->ctx, model->onnx, p, model->n_exits, (int32_t)model->classes, err);
+    for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++)
+        if (point.gates.input == LN_GATE_FEATURES && point.gates.gate[e].inputs != model->exits[e].head.mlp.inputs)
+            st = ln__fail(err, LN_E_FORMAT, "%s: point %u: the gate of exit %u reads %d numbers; its exit has %d", model->path,
+                          p, e, point.gates.gate[e].inputs, model->exits[e].head.mlp.inputs);
+    if (st == LN_OK)
+        st = ln__format_numbers(point.gates.threshold, model->n_exits, text, key, model->path, err);
+    if (st == LN_OK)
+        st = ln__model_add_point(model, &point, err);
+    ln__point_free(&point, &model->ctx);
+    return st;
+}
+
+static ln_status read_points(ln_model *model, ln_error *err)
+{
+    uint32_t count;
+    ln_status st = read_count(&count, model, LN__KEY_POINTS, 10000, err);
+
+    for (uint32_t p = 0; st == LN_OK && p < count; p++)
+        st = read_point(model, p, err);
+    if (st == LN_OK && count)
+        st = read_count(&model->default_point, model, LN__KEY_DEFAULT_POINT, count - 1, err);
+    return st;
+}
+
+ln_status ln__exits_read(ln_model *model, ln_error *err)
+{
+    uint32_t count, trained = 0;
+    ln_status st = read_final(model, err);
+
+    if (st == LN_OK)
+        st = read_count(&count, model, LN__KEY_EXITS, LN__MAX_EXITS, err);
+    for (uint32_t e = 0; st == LN_OK && e < count; e++) {
+        st = read_exit(model, e, err);
+    }
+    for (uint32_t e = 0; st == LN_OK && e < count; e++) {
+        st = read_head(model, e, err);
+        trained += st == LN_OK && model->exits[e].head.mlp.params != NULL;
+    }
+    if (st == LN_OK && trained == count && count)
+        st = read_points(model, err);
+    return st;
+}
