@@ -35,7 +35,7 @@ ln_status ln__model_fuse(ln__graph **folded, ln__graph **fused, const ln_model *
 ln_status ln__runnable_new(ln__runnable *out, const ln_model *model, bool keep_classifier_input,
                            const char *kernels, ln_error *err)
 {
-    int32_t at[LN__MAX_EXITS];
+    int32_t at[LN__MAX_EXITS + 1];
     ln__graph *fused;
     ln_status st;
 
@@ -52,8 +52,8 @@ ln_status ln__runnable_new(ln__runnable *out, const ln_model *model, bool keep_c
     for (uint32_t e = 0; e < model->n_exits; e++)
         at[e] = model->exits[e].value;
     int32_t n = (int32_t)model->n_exits;
-    if (keep_classifier_input)
-        at[n++] = out->classifier_input;    /* a cut of its own: the last stage begins at the classifier */
+    if (keep_classifier_input && (n == 0 || at[n - 1] != out->classifier_input))
+        at[n++] = out->classifier_input;    /* the last stage begins at the classifier */
     st = ln__graph_cut(&out->cut, ln__engine_graph(out->engine), at, n, err);
     if (st == LN_OK)
         return LN_OK;

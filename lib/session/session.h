@@ -7,18 +7,46 @@
 /* Options of ln_session_open plus what only the library itself asks for. */
 typedef struct ln__session_request {
     uint32_t max_rows, threads;
-    int64_t  point;                 /* -1: the model's default, or none */
+    int64_t  point;                 /* -1: none; every row runs to the end */
     bool     keep_classifier_input; /* for training the last layer */
-    bool     heads_untrained;       /* stages only: heads and gates are not there yet */
+    bool     untrained;             /* stages only: heads need not be there yet */
 } ln__session_request;
 ln_status ln__session_open(ln_session **out, ln_model *model, const ln__session_request *request, ln_error *err);
-
-/* Runs rows through all stages, no gate asked, and hands every exit's value (in its engine
- * layout) to `see` as soon as it is there: value index 0..E-1 exits, E the network's logits [rows][network classes],
- * E+1 the classifier's input if kept. Called from worker threads for disjoint rows; `first` is the view's first row's index in the call. */
-typedef void (*ln__see_fn)(uint32_t index, const ln__view *view, size_t first, void *payload);
-ln_status ln__session_features(ln_session *session, const float *input, size_t n, ln__see_fn see, void *payload, ln_error *err);
+void      ln__session_close(ln_session *session);
 
 const ln_model *ln__session_model(const ln_session *session);
+uint32_t  ln__session_max_rows(const ln_session *session);
+uint32_t  ln__session_threads(const ln_session *session);
+ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *err);
+
+/* ---- Running ------------------------------------------------------------------------- */
+
+/* One row of a value in its engine layout: index 0..E-1 exits, E the network's output
+ * [network classes], E+1 the classifier's input if kept; `row` within the call.
+ * Called from worker threads, for different rows at once. */
+typedef void (*ln__see_fn)(uint32_t index, const ln__view *row_view, size_t row, void *payload);
+
+typedef enum ln__run_mode {
+    LN__RUN_EARLY,              /* gates decide */
+    LN__RUN_FULL,               /* no heads, no gates */
+    LN__RUN_STAY                /* heads and gates are computed, nobody leaves: for measuring */
+} ln__run_mode;
+
+typedef struct ln__run_request {
+    ln__run_mode mode;
+    const float *input;         /* [n][C][H][W] */
+    size_t       n;
+    ln_result   *results;       /* [n] or NULL */
+    float       *logits;        /* [n][classes] or NULL */
+    ln__see_fn   see;           /* NULL: nobody looks */
+    void        *payload;
+} ln__run_request;
+ln_status ln__session_run(ln_session *session, const ln__run_request *request, ln_error *err);
+
+ln_status ln__session_measure(ln_session *session, const float *input, size_t rows, uint32_t repeats,
+                              ln_stage_time *out, ln_error *err);
+ln_status ln__session_image(ln_session *session, const ln_image *image, ln_result *result, float *logits, ln_error *err);
+ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
+                               ln_evaluation *out, ln_error *err);
 
 #endif

@@ -6,5 +6,95 @@
 
 ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err);
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err);
+ln_status ln__model_tune(ln_model *model, uint32_t threads, ln_error *err);
+
+/* ---- Private to train/ --------------------------------------------------------------- */
+
+/* Progress of a long call: throttled, and the way a caller stops it. */
+typedef struct ln__reporter {
+    ln_progress_fn progress;
+    void          *payload;
+    double         began, shown;
+} ln__reporter;
+ln__reporter ln__reporter_make(ln_progress_fn progress, void *payload);
+void         ln__reporter_begin(ln__reporter *reporter);    /* a new stage: its clock starts */
+ln_progress  ln__progress_make(const char *stage);
+/* Completes rates and passes on; LN_E_CANCELLED when told to stop. `always` skips the throttle. */
+ln_status    ln__report(ln__reporter *reporter, ln_progress *progress, bool always, ln_error *err);
+
+/* rows x width floats, in memory or, when that is asked too much of, in an unlinked file. */
+typedef struct ln__cache { float *data; size_t rows, width, mapped; } ln__cache;
+typedef struct ln__cache_place { const ln__ctx *ctx; uint64_t memory_left; const char *folder; } ln__cache_place;
+ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, size_t width, ln_error *err);
+void      ln__cache_free(ln__cache *cache, const ln__ctx *ctx);
+static inline float *ln__cache_row(const ln__cache *cache, size_t row) { return cache->data + row * cache->width; }
+
+/* What one pass of the backbone over labelled rows leaves. */
+typedef struct ln__features {
+    size_t    rows;
+    uint32_t  exits, classes;
+    int32_t  *labels;           /* [rows] the model's answers */
+    ln__cache exit[LN__MAX_EXITS];  /* what heads read */
+    ln__cache end;              /* the network's answers [classes]; data NULL while its last layer is untrained */
+    ln__cache last;             /* input of the last layer [positions][inputs]; data NULL unless it is to be trained */
+    int64_t   positions;
+    size_t    skipped;
+} ln__features;
+ln_status ln__features_run(ln__features *out, ln_model *model, ln_data *data, bool last_layer, uint32_t threads,
+                           ln__cache_place *place, ln__reporter *reporter, ln_error *err);
+void      ln__features_free(ln__features *features, const ln__ctx *ctx);
+
+/* What ln_exit_train leaves in the model for ln_gate_train. */
+typedef struct ln__training {
+    ln_data     *data;
+    ln__features features;
+    float       *logits[LN__MAX_EXITS + 1]; /* [rows][classes], out of fold */
+    uint32_t    *fold;          /* [rows] */
+    uint32_t     folds;
+} ln__training;
+
+/* Rows to folds: every class spread evenly, seeded. */
+ln_status ln__folds_make(uint32_t **fold, const int32_t *labels, size_t rows, uint32_t classes, uint32_t folds,
+                         uint64_t seed, const ln__ctx *ctx, ln_error *err);
+
+/* Cross-fitting: models 0..folds-1 learn from the rows outside their fold and are judged on it, model `folds` learns
+ * from all rows. All advance epoch by epoch; the epoch with the least loss held out wins for all of them. */
+typedef struct ln__fit {
+    void     *problem;
+    uint32_t  folds, epochs, patience;
+    ln_status (*epoch)(void *problem, uint32_t model, uint32_t epoch, ln_error *err);   /* any thread; one per model */
+    ln_status (*judge)(void *problem, uint32_t model, double *loss, double *right, ln_error *err);  /* sums over held-out rows */
+    void      (*keep)(void *problem, uint32_t model);   /* this epoch is the best so far */
+} ln__fit;
+typedef struct ln__fit_result { double loss, accuracy; uint32_t epoch; } ln__fit_result;
+ln_status ln__fit_run(ln__fit_result *out, const ln__fit *fit, size_t rows, ln__pool *pool, ln__reporter *reporter,
+                      ln_progress *progress, const ln__ctx *ctx, ln_error *err);
+
+/* Adam (Kingma, Ba 2015) with decoupled weight decay (Loshchilov, Hutter 2019). */
+typedef struct ln__adam { size_t n; float *m, *v; uint64_t step; } ln__adam;
+ln_status ln__adam_new(ln__adam *out, const ln__ctx *ctx, size_t n, ln_error *err);
+void      ln__adam_free(ln__adam *adam, const ln__ctx *ctx);
+void      ln__adam_step(ln__adam *adam, float *params, const float *gradient, float rate, float decay);
+/* Cosine from `rate` to a twentieth of it over the epochs (1-based). */
+float     ln__rate_at(double rate, uint32_t epoch, uint32_t epochs);
+
+/* Mean and 1 / standard deviation per column (0 deviation: scale 1). */
+void ln__columns_describe(const float *x, size_t rows, size_t width, float *mean, float *scale);
+
+/* A linear layer or small network fitted to labels by cross entropy, cross-fitted. positions > 1: the answer is the mean
+ * over positions of (relu of) the network's answers there; such layers have hidden 0. */
+typedef struct ln__classifier_task {
+    const ln__cache *x;         /* [rows][positions * inputs] */
+    const int32_t  *labels;
+    const uint32_t *fold;
+    uint32_t        folds, classes, hidden, batch, epochs;
+    int64_t         inputs, positions;
+    bool            relu;
+    double          rate, decay;
+    uint64_t        seed;
+} ln__classifier_task;
+/* mlp (reads plain x), out-of-fold logits [rows][classes] (caller's). Temperature is folded into both unless positions > 1. */
+ln_status ln__classifier_train(ln__mlp *mlp, float *logits, ln__fit_result *result, const ln__classifier_task *task,
+                               ln__pool *pool, ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err);
 
 #endif

@@ -1,0 +1,222 @@
+/* evaluate.c - judging a session on labelled rows. */
+#include "session/lane.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct judging {
+    ln_session    *session;
+    const ln_model *model;
+    const ln_evaluate_options *options;
+    ln_evaluation *out;
+    const uint32_t *points;     /* what was asked for, or the session's own */
+    size_t         n_points;
+    size_t         batch;
+    int32_t       *map;         /* data class -> answer */
+    bool          *among;       /* answers that compete */
+    float         *inputs, *logits;
+    int32_t       *labels;
+    ln_result     *results;
+    uint64_t       right, *point_right, rows;
+    double         plain_seconds, *seconds;
+    uint64_t      *left, *left_right;   /* [n_points][E + 1] */
+} judging;
+
+static void judging_free(judging *j)
+{
+    const ln__ctx *ctx = &j->session->ctx;
+    void *owned[] = { j->map, j->among, j->inputs, j->logits, j->labels, j->results, j->point_right, j->seconds,
+                      j->left, j->left_right };
+
+    for (size_t i = 0; i < LN__COUNT(owned); i++)
+        ln__free(ctx, owned[i]);
+}
+
+static ln_status judging_init(judging *j, ln_data *data, ln_error *err)
+{
+    const ln_model *model = j->model;
+    const ln__ctx *ctx = &j->session->ctx;
+    size_t row = (size_t)model->channels * model->height * model->width, exits = model->n_exits + 1;
+    ln_status st = ln__model_match_classes(&j->map, &j->among, model, data, err);
+
+    if (st < 0)
+        return st;
+    size_t points = j->n_points ? j->n_points : 1;
+    j->inputs = ln__array(ctx, row, j->batch * sizeof(float));
+    j->logits = ln__array(ctx, model->classes, j->batch * sizeof(float));
+    j->labels = ln__array(ctx, j->batch, sizeof *j->labels);
+    j->results = ln__array(ctx, j->batch, sizeof *j->results);
+    j->point_right = ln__calloc(ctx, points, sizeof *j->point_right);
+    j->seconds = ln__calloc(ctx, points, sizeof *j->seconds);
+    j->left = ln__calloc(ctx, points, exits * sizeof *j->left);
+    j->left_right = ln__calloc(ctx, points, exits * sizeof *j->left_right);
+    if (!j->inputs || !j->logits || !j->labels || !j->results || !j->point_right || !j->seconds || !j->left || !j->left_right)
+        return ln__fail_nomem(err, ctx, row * j->batch * sizeof(float));
+    return LN_OK;
+}
+
+/* The best answer among those that compete. */
+static int32_t best_answer(const judging *j, size_t row)
+{
+    const float *logits = j->logits + row * j->model->classes;
+    int32_t best = -1;
+
+    for (uint32_t c = 0; c < j->model->classes; c++)
+        if (j->among[c] && (best < 0 || logits[c] > logits[best]))
+            best = (int32_t)c;
+    return best;
+}
+
+static ln_status run_timed(judging *j, ln__run_mode mode, size_t n, double *seconds, ln_error *err)
+{
+    ln__run_request run = { .mode = mode, .input = j->inputs, .n = n, .results = j->results, .logits = j->logits };
+    double begin = ln__now();
+    ln_status st = ln__session_run(j->session, &run, err);
+
+    *seconds += ln__now() - begin;
+    return st;
+}
+
+static ln_status judge_point(judging *j, size_t p, size_t n, ln_error *err)
+{
+    size_t exits = j->model->n_exits + 1;
+    ln_status st = ln__session_set_point(j->session, j->points[p], err);
+
+    if (st == LN_OK)
+        st = run_timed(j, LN__RUN_EARLY, n, &j->seconds[p], err);
+    for (size_t i = 0; st == LN_OK && i < n; i++) {
+        bool right = best_answer(j, i) == j->labels[i];
+        j->point_right[p] += right;
+        j->left[p * exits + j->results[i].exit]++;
+        j->left_right[p * exits + j->results[i].exit] += right;
+    }
+    return st;
+}
+
+static ln_status judge_batch(judging *j, size_t n, ln_error *err)
+{
+    ln_status st = LN_OK;
+
+    for (size_t i = 0; i < n; i++)
+        j->labels[i] = j->map[j->labels[i]];
+    st = run_timed(j, LN__RUN_FULL, n, &j->plain_seconds, err);
+    for (size_t i = 0; st == LN_OK && i < n; i++)
+        j->right += best_answer(j, i) == j->labels[i];
+    for (size_t p = 0; st == LN_OK && p < j->n_points; p++)
+        st = judge_point(j, p, n, err);
+    j->rows += n;
+    return st;
+}
+
+static ln_status report_progress(const judging *j, size_t total, double begin, ln_error *err)
+{
+    double elapsed = ln__now() - begin;
+    ln_progress p = { .struct_size = sizeof p, .stage = "evaluate", .done = j->rows, .total = total, .loss = NAN,
+                      .validation = NAN, .accuracy = j->rows ? (double)j->right / (double)j->rows : NAN };
+
+    if (!j->options->progress)
+        return LN_OK;
+    p.rows_per_second = elapsed > 0 ? (double)j->rows / elapsed : 0;
+    p.seconds_left = j->rows ? elapsed / (double)j->rows * (double)(total - j->rows) : NAN;
+    if (j->options->progress(&p, j->options->progress_payload))
+        return ln__fail(err, LN_E_CANCELLED, "stopped on request after %llu rows", (unsigned long long)j->rows);
+    return LN_OK;
+}
+
+static ln_status judge_all(judging *j, ln_data *data, ln_error *err)
+{
+    ln__feed feed = ln__model_feed(j->model);
+    size_t total = ln_data_rows(data), n = 1;
+    double begin = ln__now(), shown = begin;
+    ln__reader *reader;
+    ln_status st = ln__reader_open(&reader, data, &feed, j->batch, 0, total, err);
+
+    if (st < 0)
+        return st;
+    while (st >= 0 && n > 0) {
+        st = ln__reader_next(reader, j->inputs, j->labels, NULL, &n, err);
+        for (size_t i = 0; st >= 0 && i < n; i++)
+            if (j->labels[i] < 0 || (uint32_t)j->labels[i] >= ln_data_class_count(data))
+                st = ln__fail(err, LN_E_ARGUMENT, "label %d; the data has classes 0..%u", j->labels[i],
+                              ln_data_class_count(data) - 1);
+        if (st >= 0 && n > 0)
+            st = judge_batch(j, n, err);
+        if (st >= 0 && (ln__now() - shown > 0.1 || n == 0)) {
+            shown = ln__now();
+            st = report_progress(j, total, begin, err);
+        }
+    }
+    ln__reader_close(reader);
+    return st < 0 ? st : LN_OK;
+}
+
+static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *err)
+{
+    double params[LN__MAX_EXITS + 1] = { 0 }, macs[LN__MAX_EXITS + 1] = { 0 };
+    size_t exits = j->model->n_exits + 1;
+    ln_evaluation e = { .struct_size = sizeof e, .rows = j->rows, .exits = out->exits };
+    double rows = (double)j->rows;
+
+    e.plain_accuracy = (double)j->right / rows;
+    e.plain_ms_per_row = 1e3 * j->plain_seconds / rows;
+    if (j->n_points) {
+        ln__model_cost_shares(j->model, &j->model->points[j->points[p]].gates, params, macs);
+        e.accuracy = (double)j->point_right[p] / rows;
+        e.ms_per_row = 1e3 * j->seconds[p] / rows;
+    }
+    for (size_t i = 0; j->n_points && i < exits; i++) {
+        uint64_t left = j->left[p * exits + i];
+        ln_exit_share share = { left, (double)left / rows, left ? (double)j->left_right[p * exits + i] / (double)left : 0.0 };
+        e.params_share += share.share * params[i];
+        e.macs_share += share.share * macs[i];
+        if (out->exits)
+            out->exits[i] = share;
+    }
+    return ln__info_copy(out, &e, sizeof e, "ln_evaluation", err);
+}
+
+/* A point that was set before is in range, so setting it again cannot fail. */
+static void restore_point(ln_session *session, int64_t point)
+{
+    if (point >= 0 && ln__session_set_point(session, (uint32_t)point, NULL) == LN_OK)
+        return;
+    session->gates = NULL;
+    session->point = -1;
+    session->macs_share[session->model->n_exits] = 1.0;
+}
+
+ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
+                               ln_evaluation *out, ln_error *err)
+{
+    int64_t before = session->point;
+    uint32_t own = session->point >= 0 ? (uint32_t)session->point : 0;
+    judging j = { .session = session, .model = session->model, .options = options, .out = out, .points = options->points,
+                  .n_points = options->n_points, .batch = options->rows ? options->rows : 1 };
+
+    if (j.batch > session->max_rows)
+        return ln__fail(err, LN_E_ARGUMENT, "%zu rows a call; the session was opened for 1..%u", j.batch, session->max_rows);
+    if (!options->plain_only && !j.points && session->point < 0)
+        return ln__fail(err, LN_E_STATE, "the model has no operating point; train gates, or judge it plain");
+    if (options->plain_only)
+        j.n_points = 0;
+    else if (!j.points) {
+        j.points = &own;
+        j.n_points = 1;
+    }
+    for (size_t p = 0; p < j.n_points; p++)
+        if (j.points[p] >= session->model->n_points)
+            return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", j.points[p],
+                            session->model->n_points);
+    ln_status st = judging_init(&j, data, err);
+    if (st == LN_OK)
+        st = judge_all(&j, data, err);
+    restore_point(session, before);
+    if (st == LN_OK && j.rows == 0)
+        st = ln__fail(err, LN_E_ARGUMENT, "no row could be read");
+    for (size_t p = 0; st == LN_OK && p < LN__MAX(j.n_points, 1); p++)
+        st = fill(&j, p, (ln_evaluation *)((char *)out + p * out->struct_size), err);
+    if (st == LN_OK && ln_data_skipped(data, 0))
+        st = LN_SKIPPED;
+    judging_free(&j);
+    return st;
+}

@@ -1,0 +1,245 @@
+/* session.c - opening, running and freeing sessions. */
+#include "session/lane.h"
+
+#include <string.h>
+
+/* Rows of a group: enough to use weights more than once per fetch, few enough to stay in the caches. */
+enum { LARGEST_GROUP = 8 };
+
+const ln_model *ln__session_model(const ln_session *session) { return session->model; }
+uint32_t ln__session_max_rows(const ln_session *session) { return session->max_rows; }
+uint32_t ln__session_threads(const ln_session *session) { return session->threads; }
+
+void ln__session_close(ln_session *session)
+{
+    if (!session)
+        return;
+    ln__ctx ctx = session->ctx;
+    ln__pool_free(session->workers);
+    if (session->split)
+        ln__lane_free(session->split);
+    for (uint32_t i = 0; i < session->n_lanes; i++)
+        ln__lane_free(&session->lanes[i]);
+    ln__free(&ctx, session->split);
+    ln__free(&ctx, session->lanes);
+    ln__free(&ctx, session->picture);
+    ln__free(&ctx, session->macs_share);
+    ln__runnable_free(&session->own, &ctx);
+    atomic_fetch_sub(&session->model->sessions, 1);
+    ln__model_release(session->model);
+    ln__free(&ctx, session);
+}
+
+static ln_status check_trained(const ln_model *model, ln_error *err)
+{
+    for (uint32_t e = 0; e < model->n_exits; e++)
+        if (!model->exits[e].head.mlp.params)
+            return ln__fail(err, LN_E_STATE, "exit %u at '%s' is not trained; call ln_exit_train (leenet train) first", e,
+                            model->exits[e].value_name);
+    if (model->final.replaced && !model->final.trained)
+        return ln__fail(err, LN_E_STATE, "the replaced last layer is not trained; call ln_exit_train (leenet train) first");
+    return LN_OK;
+}
+
+ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *err)
+{
+    const ln_model *model = session->model;
+    double params[LN__MAX_EXITS + 1];
+
+    if (point >= model->n_points)
+        return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", point, model->n_points);
+    session->gates = &model->points[point].gates;
+    session->point = point;
+    ln__model_cost_shares(model, session->gates, params, session->macs_share);
+    return LN_OK;
+}
+
+static int64_t group_for(uint32_t rows)
+{
+    int64_t group = 1;
+
+    while (group * 2 <= rows && group < LARGEST_GROUP)
+        group *= 2;
+    return group;
+}
+
+static ln_status open_lanes(ln_session *session, ln_error *err)
+{
+    bool split = session->threads > 1, many = session->max_rows > 1 || !split;
+    ln_status st = LN_OK;
+
+    if (split) {
+        session->split = ln__calloc(&session->ctx, 1, sizeof *session->split);
+        if (!session->split)
+            return ln__fail_nomem(err, &session->ctx, sizeof *session->split);
+        session->split->session = session;
+        st = ln__lane_init(session->split, session, session->threads, 1, err);
+    }
+    if (st < 0 || !many)
+        return st;
+    uint32_t lanes = LN__MIN(session->threads, session->max_rows);
+    session->lanes = ln__calloc(&session->ctx, lanes, sizeof *session->lanes);
+    if (!session->lanes)
+        return ln__fail_nomem(err, &session->ctx, lanes * sizeof *session->lanes);
+    for (uint32_t i = 0; st == LN_OK && i < lanes; i++) {
+        session->lanes[i].session = session;
+        session->n_lanes++;
+        st = ln__lane_init(&session->lanes[i], session, 1, group_for((session->max_rows + lanes - 1) / lanes), err);
+    }
+    if (st == LN_OK && lanes > 1)
+        st = ln__pool_new(&session->workers, &session->ctx, lanes, err);
+    return st;
+}
+
+static ln_status prepare(ln_session *session, const ln__session_request *request, ln_error *err)
+{
+    ln_model *model = session->model;
+    size_t row = (size_t)model->channels * model->height * model->width;
+    ln_status st = LN_OK;
+
+    if (!request->untrained)
+        st = check_trained(model, err);
+    if (st < 0)
+        return st;
+    session->picture = ln__array(&session->ctx, row, sizeof(float));
+    session->macs_share = ln__calloc(&session->ctx, model->n_exits + 1, sizeof(double));
+    if (!session->picture || !session->macs_share)
+        return ln__fail_nomem(err, &session->ctx, row * sizeof(float));
+    if (request->keep_classifier_input) {
+        st = ln__runnable_new(&session->own, model, true, model->kernels, err);
+        session->runnable = &session->own;
+    } else {
+        st = ln__model_shared(&session->runnable, model, err);
+    }
+    if (st == LN_OK && request->point >= 0)
+        st = ln__session_set_point(session, (uint32_t)request->point, err);
+    session->macs_share[model->n_exits] = request->point >= 0 ? session->macs_share[model->n_exits] : 1.0;
+    if (st == LN_OK)
+        st = open_lanes(session, err);
+    return st;
+}
+
+ln_status ln__session_open(ln_session **out, ln_model *model, const ln__session_request *request, ln_error *err)
+{
+    ln_session *session;
+    ln_status st;
+
+    *out = NULL;
+    if (request->max_rows > 1u << 20)
+        return ln__fail(err, LN_E_ARGUMENT, "max_rows %u; at most %u rows a call", request->max_rows, 1u << 20);
+    if (request->threads > 1024)
+        return ln__fail(err, LN_E_ARGUMENT, "%u threads; at most 1024", request->threads);
+    session = ln__calloc(&model->ctx, 1, sizeof *session);
+    if (!session)
+        return ln__fail_nomem(err, &model->ctx, sizeof *session);
+    session->ctx = model->ctx;
+    session->model = model;
+    session->point = -1;
+    session->untrained = request->untrained;
+    session->max_rows = request->max_rows ? request->max_rows : 1;
+    session->threads = request->threads ? request->threads : 1;
+    atomic_init(&session->next_row, 0);
+    ln__model_retain(model);
+    atomic_fetch_add(&model->sessions, 1);
+    st = prepare(session, request, err);
+    if (st < 0) {
+        ln__session_close(session);
+        return st;
+    }
+    *out = session;
+    return LN_OK;
+}
+
+/* ---- Running ----------------------------------------------------------------------------- */
+
+/* Exponent bits all set: NaN or infinity. */
+static bool all_finite(const float *x, size_t n)
+{
+    uint32_t bad = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bad |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return !bad;
+}
+
+static ln_status check_finite(const ln_session *session, const float *input, size_t n, ln_error *err)
+{
+    size_t row = (size_t)session->model->channels * session->model->height * session->model->width;
+
+    for (size_t r = 0; r < n; r++)
+        if (!all_finite(input + r * row, row))
+            return ln__fail(err, LN_E_ARGUMENT, "row %zu of the input holds NaN or infinity", r);
+    return LN_OK;
+}
+
+static void lane_task(uint32_t worker, void *payload)
+{
+    ln_session *session = payload;
+    ln__lane_work(&session->lanes[worker]);
+}
+
+static ln_status outcome(const ln__lane *lane, ln_status so_far, ln_error *err)
+{
+    if (so_far < 0 || lane->status == LN_OK)
+        return so_far;
+    if (err)
+        *err = lane->error;
+    return lane->status;
+}
+
+ln_status ln__session_run(ln_session *session, const ln__run_request *request, ln_error *err)
+{
+    ln_status st = LN_OK;
+
+    if (request->n == 0 || request->n > session->max_rows)
+        return ln__fail(err, LN_E_ARGUMENT, "%zu rows given; the session was opened for 1..%u", request->n,
+                        session->max_rows);
+    st = check_finite(session, request->input, request->n, err);
+    if (st < 0)
+        return st;
+    session->request = request;
+    atomic_store(&session->next_row, 0);
+    session->group_now = 1;
+    if (session->split && (request->n == 1 || !session->lanes)) {
+        ln__lane_work(session->split);
+        return outcome(session->split, LN_OK, err);
+    }
+    uint32_t lanes = (uint32_t)LN__MIN(session->n_lanes, request->n);
+    session->group_now = (size_t)LN__MIN(session->lanes[0].group, group_for((uint32_t)((request->n + lanes - 1) / lanes)));
+    if (lanes == 1)
+        ln__lane_work(&session->lanes[0]);
+    else
+        ln__pool_run(session->workers, lanes, lane_task, session);
+    for (uint32_t i = 0; i < lanes; i++)
+        st = outcome(&session->lanes[i], st, err);
+    return st;
+}
+
+ln_status ln__session_image(ln_session *session, const ln_image *image, ln_result *result, float *logits, ln_error *err)
+{
+    ln__feed feed = ln__model_feed(session->model);
+    ln__decode_limits limits = { 0, feed.preprocess.resize };
+    const char *name = image->path ? image->path : "picture in memory";
+    ln__picture picture = { 0 };
+    ln__file file = { 0 };
+    ln_status st = LN_OK;
+
+    if (image->path)
+        st = ln__file_map(&file, image->path, UINT64_C(1) << 31, err);
+    if (st < 0)
+        return st;
+    st = ln__picture_decode(&picture, &session->ctx, image->path ? (const void *)file.data : image->bytes,
+                            image->path ? file.size : image->size, &limits, name, err);
+    if (st == LN_OK)
+        st = ln__picture_preprocess(session->picture, &picture, &feed.preprocess, feed.channels, &session->ctx, err);
+    ln__picture_free(&picture, &session->ctx);
+    ln__file_unmap(&file);
+    if (st < 0)
+        return st;
+    ln__run_request run = { .mode = session->gates ? LN__RUN_EARLY : LN__RUN_FULL, .input = session->picture, .n = 1,
+                            .results = result, .logits = logits };
+    return ln__session_run(session, &run, err);
+}

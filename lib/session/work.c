@@ -1,0 +1,289 @@
+/* work.c - rows through a lane: which group next, the stage, head and gate, packing. */
+#include "session/lane.h"
+
+#include <string.h>
+
+static int32_t size_index(int64_t rows)
+{
+    int32_t z = 0;
+
+    while (((int64_t)2 << z) <= rows)
+        z++;
+    return z;
+}
+
+/* ---- Answers -------------------------------------------------------------------------- */
+
+static void give(ln__lane *lane, size_t row, uint32_t exit, const float *answers, float gate)
+{
+    const ln_session *session = lane->session;
+    const ln__run_request *request = session->request;
+    uint32_t classes = session->model->classes;
+
+    if (request->logits)
+        memcpy(request->logits + row * classes, answers, classes * sizeof(float));
+    if (!request->results)
+        return;
+    ln_result *result = &request->results[row];
+    memset(result, 0, sizeof *result);
+    result->label = ln__model_label(session->model, answers, exit < session->model->n_exits, &result->probability);
+    result->exit = exit;
+    result->gate = gate;
+    result->macs_share = request->mode == LN__RUN_FULL ? 1.0f : (float)session->macs_share[exit];
+}
+
+static float *history(ln__lane *lane, float *base, uint32_t slot, uint32_t exit)
+{
+    const ln_model *model = lane->session->model;
+    return base + ((size_t)slot * model->n_exits + exit) * model->classes;
+}
+
+static void head_answer(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
+{
+    const ln_model *model = lane->session->model;
+    float *logits = history(lane, lane->logits, slot, exit);
+
+    ln__mlp_answer(&model->exits[exit].head.mlp, features, 1, lane->hidden, logits);
+    ln__softmax_rows(logits, 1, (int32_t)model->classes, history(lane, lane->probabilities, slot, exit));
+}
+
+/* LEENet's order: the gate from the features, the head only for rows that leave. */
+static float gate_on_features(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
+{
+    const ln__gates *gates = lane->session->gates;
+    float g = ln__gate_answer(gates, exit, features, lane->hidden);
+
+    if (g > gates->threshold[exit] || lane->session->request->mode == LN__RUN_STAY)
+        head_answer(lane, exit, slot, features);
+    return g;
+}
+
+static float gate_on_statistics(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
+{
+    const ln_session *session = lane->session;
+
+    head_answer(lane, exit, slot, features);
+    if (!session->gates)
+        return 0.0f;
+    for (uint32_t e = 0; e <= exit; e++) {
+        lane->logits_of[e] = history(lane, lane->logits, slot, e);
+        lane->probabilities_of[e] = history(lane, lane->probabilities, slot, e);
+    }
+    ln__stats_compute((int32_t)session->model->classes, exit, lane->logits_of, lane->probabilities_of, lane->stats);
+    return ln__gate_answer(session->gates, exit, lane->stats, lane->hidden);
+}
+
+/* Row i of the pool's last k; true if it was answered. */
+static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, size_t at, const float *features)
+{
+    const ln_session *session = lane->session;
+    const ln__gates *gates = session->gates;
+    uint32_t slot = pool->slot[at];
+    float g = gates && gates->input == LN_GATE_FEATURES ? gate_on_features(lane, exit, slot, features)
+                                                        : gate_on_statistics(lane, exit, slot, features);
+
+    if (!gates || session->request->mode == LN__RUN_STAY || !(g > gates->threshold[exit]))
+        return false;
+    give(lane, pool->row[at], exit, history(lane, lane->logits, slot, exit), g);
+    lane->free_slots[lane->n_free++] = slot;
+    return true;
+}
+
+static void move_row(ln__lane_pool *pool, size_t from, size_t to)
+{
+    for (int32_t v = 0; v < pool->n_values; v++)
+        memcpy(pool->data[v] + to * pool->row_floats[v], pool->data[v] + from * pool->row_floats[v],
+               pool->row_floats[v] * sizeof(float));
+    pool->row[to] = pool->row[from];
+    pool->slot[to] = pool->slot[from];
+}
+
+/* Head and gate of the exit the last k rows of the pool have reached; survivors stay, packed. */
+static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, int64_t k)
+{
+    const ln_session *session = lane->session;
+    const ln__head *head = &session->model->exits[exit].head;
+    double begin = ln__now();
+    size_t first = pool->count - (size_t)k, keep = first;
+    ln__view view;
+    ln_status st = ln__engine_view(&view, session->runnable->engine, pool->values[0], k, &lane->error);
+
+    if (st < 0)
+        return st;
+    view.data = pool->data[0] + first * pool->row_floats[0];
+    ln__head_describe(head->kind, &view, lane->features);
+    for (int64_t i = 0; i < k; i++) {
+        size_t at = first + (size_t)i;
+        if (exit_row(lane, exit, pool, at, lane->features + i * head->mlp.inputs))
+            continue;
+        if (keep != at)
+            move_row(pool, at, keep);
+        keep++;
+    }
+    pool->count = keep;
+    lane->head_seconds[exit] += ln__now() - begin;
+    return LN_OK;
+}
+
+static void end_group(ln__lane *lane, ln__lane_pool *pool)
+{
+    const ln_model *model = lane->session->model;
+
+    for (size_t i = 0; i < pool->count; i++) {
+        ln__model_answers(model, pool->data[0] + i * pool->row_floats[0], lane->answers);
+        give(lane, pool->row[i], model->n_exits, lane->answers, 1.0f);
+        lane->free_slots[lane->n_free++] = pool->slot[i];
+    }
+    pool->count = 0;
+}
+
+static ln_status show(ln__lane *lane, uint32_t index, const ln__lane_pool *pool, int64_t k)
+{
+    const ln__run_request *request = lane->session->request;
+
+    for (int64_t i = 0; i < k; i++) {
+        ln__view view;
+        size_t at = pool->count - (size_t)(k - i);
+        ln_status st = ln__engine_view(&view, lane->session->runnable->engine, pool->values[0], 1, &lane->error);
+        if (st < 0)
+            return st;
+        view.data = pool->data[0] + at * pool->row_floats[0];
+        request->see(index, &view, pool->row[at], request->payload);
+    }
+    return LN_OK;
+}
+
+static ln_status show_all(ln__lane *lane, int32_t s, const ln__lane_pool *pool, int64_t k)
+{
+    const ln_session *session = lane->session;
+    uint32_t exits = session->model->n_exits;
+    ln_status st = LN_OK;
+
+    if ((uint32_t)s < exits)
+        st = show(lane, (uint32_t)s, pool, k);
+    if (st == LN_OK && pool->values[0] == session->runnable->classifier_input)
+        st = show(lane, exits + 1, pool, k);
+    if (st == LN_OK && s + 1 == lane->n_stages)
+        st = show(lane, exits, pool, k);
+    return st;
+}
+
+/* After stage s its cut value is known for the last k rows of pools[s + 1]. */
+static ln_status after_stage(ln__lane *lane, int32_t s, int64_t k)
+{
+    const ln_session *session = lane->session;
+    ln__lane_pool *pool = &lane->pools[s + 1];
+    ln_status st = LN_OK;
+
+    if (session->request->see)
+        st = show_all(lane, s, pool, k);
+    if (st == LN_OK && s + 1 == lane->n_stages)
+        end_group(lane, pool);
+    else if (st == LN_OK && (uint32_t)s < session->model->n_exits && session->request->mode != LN__RUN_FULL)
+        st = exit_group(lane, (uint32_t)s, pool, k);
+    return st;
+}
+
+/* ---- Stages --------------------------------------------------------------------------------- */
+
+static int32_t find_value(const ln__lane_pool *pool, int32_t value)
+{
+    for (int32_t v = 0; v < pool->n_values; v++)
+        if (pool->values[v] == value)
+            return v;
+    return -1;
+}
+
+/* Stage s over k rows: from the caller's rows at `row` (stage 0) or the tail of its pool. */
+static ln_status run_stage(ln__lane *lane, int32_t s, int64_t k, size_t row)
+{
+    const ln_session *session = lane->session;
+    const ln__stage *stage = &session->runnable->cut->stages[s];
+    const ln_model *model = session->model;
+    ln__lane_pool *from = &lane->pools[s], *to = &lane->pools[s + 1];
+    size_t row_floats = (size_t)model->channels * model->height * model->width;
+    size_t first = s ? from->count - (size_t)k : 0;
+
+    for (int32_t i = 0; i < stage->n_in; i++) {
+        int32_t v = s ? find_value(from, stage->in[i]) : 0;
+        lane->in[i] = s ? from->data[v] + first * from->row_floats[v]
+                        : (float *)session->request->input + row * row_floats;
+    }
+    for (int32_t v = 0; v < stage->n_out; v++) {
+        lane->out[v] = to->data[v] + to->count * to->row_floats[v];
+        int32_t carried = s ? find_value(from, stage->out[v]) : -1;
+        if (carried >= 0)
+            memcpy(lane->out[v], from->data[carried] + first * from->row_floats[carried],
+                   (size_t)k * to->row_floats[v] * sizeof(float));
+    }
+    double begin = ln__now();
+    ln_status st = ln__plan_run(lane->plans[size_index(k) * lane->n_stages + s], lane->arena, lane->in, lane->out,
+                                &lane->error);
+    lane->stage_seconds[s] += ln__now() - begin;
+    if (st < 0)
+        return st;
+    for (int64_t i = 0; i < k; i++) {
+        to->row[to->count] = s ? from->row[first + (size_t)i] : row + (size_t)i;
+        to->slot[to->count++] = s ? from->slot[first + (size_t)i] : lane->free_slots[--lane->n_free];
+    }
+    if (s)
+        from->count = first;
+    return after_stage(lane, s, k);
+}
+
+/* The deepest stage with a full group waiting; else 0 if the caller has rows left;
+ * else the shallowest with rows; n_stages when all is done. */
+static int32_t next_stage(const ln__lane *lane, bool more)
+{
+    for (int32_t s = lane->n_stages - 1; s > 0; s--)
+        if (lane->pools[s].count >= (size_t)lane->session->group_now)
+            return s;
+    for (int32_t s = more ? 0 : 1; s < lane->n_stages; s++)
+        if (s == 0 || lane->pools[s].count > 0)
+            return s;
+    return lane->n_stages;
+}
+
+static ln_status take_group(ln__lane *lane, bool *more)
+{
+    ln_session *session = lane->session;
+    size_t n = session->request->n, row = atomic_fetch_add(&session->next_row, session->group_now);
+    ln_status st = LN_OK;
+
+    *more = row < n;
+    size_t end = LN__MIN(n, row + session->group_now);
+    while (st == LN_OK && row < end) {
+        int64_t k = (int64_t)1 << size_index((int64_t)(end - row));
+        st = run_stage(lane, 0, k, row);
+        row += (size_t)k;
+    }
+    return st;
+}
+
+static void forget(ln__lane *lane)
+{
+    for (int32_t s = 1; s <= lane->n_stages; s++) {
+        for (size_t i = 0; i < lane->pools[s].count; i++)
+            lane->free_slots[lane->n_free++] = lane->pools[s].slot[i];
+        lane->pools[s].count = 0;
+    }
+}
+
+void ln__lane_work(ln__lane *lane)
+{
+    int omp = ln__omp_enter(lane->threads);
+    bool more = true;
+    int32_t s;
+
+    lane->status = LN_OK;
+    while (lane->status == LN_OK && (s = next_stage(lane, more)) < lane->n_stages) {
+        if (s == 0) {
+            lane->status = take_group(lane, &more);
+            continue;
+        }
+        int64_t waiting = LN__MIN((int64_t)lane->pools[s].count, (int64_t)lane->session->group_now);
+        lane->status = run_stage(lane, s, (int64_t)1 << size_index(waiting), 0);
+    }
+    forget(lane);
+    ln__omp_leave(omp);
+}

@@ -1,0 +1,228 @@
+/* gate_fit.c - the gates of all exits fitted together with the LEENet loss, cross-fitted. */
+#include "train/gate_fit.h"
+
+#include <string.h>
+
+enum { BATCH = 256 };
+
+typedef struct gate_learner {   /* one fold's gates */
+    ln__mlp  *gate;             /* [exits], one block of parameters behind all */
+    float    *params;
+    ln__adam  adam;
+    ln__rng   rng;
+    uint32_t *order;
+    size_t    n_order;
+    float    *x, *hidden[LN__MAX_EXITS], *dhidden, *z, *dz, *column, *gradient, *price;
+} gate_learner;
+
+typedef struct gating {
+    const ln__gate_task *task;
+    const ln__ctx *ctx;
+    gate_learner  *learners;    /* [folds + 1] */
+    float         *z;           /* [rows][exits] out of fold, now */
+    float         *best_z;      /* caller's, at the best epoch */
+    float         *params;      /* of the gates on all rows, at the best epoch */
+    size_t         n_params;
+} gating;
+
+static void learner_free(gate_learner *l, uint32_t exits, const ln__ctx *ctx)
+{
+    void *owned[] = { l->gate, l->params, l->order, l->x, l->dhidden, l->z, l->dz, l->column, l->gradient, l->price };
+
+    for (size_t i = 0; i < LN__COUNT(owned); i++)
+        ln__free(ctx, owned[i]);
+    for (uint32_t e = 0; e < exits; e++)
+        ln__free(ctx, l->hidden[e]);
+    ln__adam_free(&l->adam, ctx);
+}
+
+static size_t params_of(const ln__gate_task *t, uint32_t exit)
+{
+    size_t n = 0;
+    return ln__mlp_param_count((int32_t)t->input[exit].width, (int32_t)t->hidden, 1, &n) ? n : 0;
+}
+
+static ln_status learner_init(gate_learner *l, const gating *g, uint32_t model, ln_error *err)
+{
+    const ln__gate_task *t = g->task;
+    size_t widest = 1, at = 0;
+    bool ok = true;
+
+    for (uint32_t e = 0; e < t->exits; e++) {
+        widest = LN__MAX(widest, t->input[e].width);
+        l->hidden[e] = ln__array(g->ctx, BATCH, (t->hidden + 1) * sizeof(float));
+        ok = ok && l->hidden[e];
+    }
+    l->gate = ln__calloc(g->ctx, t->exits, sizeof *l->gate);
+    l->params = ln__calloc(g->ctx, g->n_params, sizeof(float));
+    l->gradient = ln__array(g->ctx, g->n_params, sizeof(float));
+    l->order = ln__array(g->ctx, t->rows, sizeof *l->order);
+    l->x = ln__array(g->ctx, widest, BATCH * sizeof(float));
+    l->dhidden = ln__array(g->ctx, BATCH, (t->hidden + 1) * sizeof(float));
+    l->z = ln__array(g->ctx, BATCH, t->exits * sizeof(float));
+    l->dz = ln__array(g->ctx, BATCH, t->exits * sizeof(float));
+    l->column = ln__array(g->ctx, BATCH, sizeof(float));
+    l->price = ln__array(g->ctx, BATCH, (t->exits + 1) * sizeof(float));
+    if (!ok || !l->gate || !l->params || !l->gradient || !l->order || !l->x || !l->dhidden || !l->z || !l->dz || !l->column || !l->price)
+        return ln__fail_nomem(err, g->ctx, widest * BATCH * sizeof(float));
+    l->rng = ln__rng_make(t->seed, 500 + model);
+    for (uint32_t e = 0; e < t->exits; e++) {
+        l->gate[e] = (ln__mlp){ (int32_t)t->input[e].width, (int32_t)t->hidden, 1, l->params + at };
+        ln__mlp_init(&l->gate[e], &l->rng);
+        at += params_of(t, e);
+    }
+    for (size_t r = 0; r < t->rows; r++)
+        if (model == t->folds || t->fold[r] != model)
+            l->order[l->n_order++] = (uint32_t)r;
+    return ln__adam_new(&l->adam, g->ctx, g->n_params, err);
+}
+
+static void gather(const ln__gate_input *input, const uint32_t *rows, size_t n, float *x)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float *from = input->x + rows[i] * input->width;
+        for (size_t k = 0; k < input->width; k++)
+            x[i * input->width + k] = (from[k] - input->mean[k]) * input->scale[k];
+    }
+}
+
+/* z [n][exits] for a batch of rows; hidden activations are kept. */
+static ln_status forward(const gating *g, gate_learner *l, const uint32_t *rows, size_t n, ln_error *err)
+{
+    uint32_t exits = g->task->exits;
+    ln_status st = LN_OK;
+
+    for (uint32_t e = 0; st == LN_OK && e < exits; e++) {
+        gather(&g->task->input[e], rows, n, l->x);
+        st = ln__mlp_forward(&l->gate[e], l->x, (int64_t)n, l->hidden[e], l->column, err);
+        for (size_t i = 0; st == LN_OK && i < n; i++)
+            l->z[i * exits + e] = l->column[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        memcpy(l->price + i * (exits + 1), g->task->price + rows[i] * (exits + 1), (exits + 1) * sizeof(float));
+    return st;
+}
+
+static ln_status backward(const gating *g, gate_learner *l, const uint32_t *rows, size_t n, ln_error *err)
+{
+    uint32_t exits = g->task->exits;
+    size_t at = 0;
+    ln_status st = LN_OK;
+
+    memset(l->gradient, 0, g->n_params * sizeof(float));
+    for (uint32_t e = 0; st == LN_OK && e < exits; e++) {
+        gather(&g->task->input[e], rows, n, l->x);
+        for (size_t i = 0; i < n; i++)
+            l->column[i] = l->dz[i * exits + e];
+        st = ln__mlp_backward(&l->gate[e], l->x, (int64_t)n, l->hidden[e], l->column, l->dhidden, l->gradient + at, err);
+        at += params_of(g->task, e);
+    }
+    return st;
+}
+
+static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_error *err)
+{
+    gating *g = problem;
+    const ln__gate_task *t = g->task;
+    gate_learner *l = &g->learners[model];
+    float rate = ln__rate_at(t->rate, epoch, t->epochs);
+    ln_status st = LN_OK;
+
+    ln__rng_shuffle(&l->rng, l->order, l->n_order);
+    for (size_t at = 0; st == LN_OK && at < l->n_order; at += BATCH) {
+        size_t n = LN__MIN((size_t)BATCH, l->n_order - at);
+        st = forward(g, l, l->order + at, n, err);
+        if (st < 0)
+            break;
+        ln__leenet_loss(l->z, l->price, t->cost, t->alpha, (int64_t)n, t->exits, l->dz);
+        st = backward(g, l, l->order + at, n, err);
+        if (st == LN_OK)
+            ln__adam_step(&l->adam, l->params, l->gradient, rate, (float)t->decay);
+    }
+    return st;
+}
+
+static ln_status gate_judge(void *problem, uint32_t model, double *loss, double *right, ln_error *err)
+{
+    gating *g = problem;
+    const ln__gate_task *t = g->task;
+    gate_learner *l = &g->learners[model];
+    uint32_t held[BATCH];
+    size_t next = 0;
+    ln_status st = LN_OK;
+
+    *loss = *right = 0;
+    while (next < t->rows) {
+        size_t n = 0;
+        for (; next < t->rows && n < BATCH; next++)
+            if (t->fold[next] == model)
+                held[n++] = (uint32_t)next;
+        if (n == 0)
+            break;
+        st = forward(g, l, held, n, err);
+        if (st < 0)
+            return st;
+        *loss += (double)n * ln__leenet_loss(l->z, l->price, t->cost, t->alpha, (int64_t)n, t->exits, NULL);
+        for (size_t i = 0; i < n; i++)
+            memcpy(g->z + held[i] * t->exits, l->z + i * t->exits, t->exits * sizeof(float));
+    }
+    return st;
+}
+
+static void gate_keep(void *problem, uint32_t model)
+{
+    gating *g = problem;
+    uint32_t exits = g->task->exits;
+
+    if (model == g->task->folds)
+        memcpy(g->params, g->learners[model].params, g->n_params * sizeof(float));
+    for (size_t r = 0; model < g->task->folds && r < g->task->rows; r++)
+        if (g->task->fold[r] == model)
+            memcpy(g->best_z + r * exits, g->z + r * exits, exits * sizeof(float));
+}
+
+static ln_status finish(ln__gates *gates, const gating *g, ln_error *err)
+{
+    const ln__gate_task *t = g->task;
+    size_t at = 0;
+    ln_status st = LN_OK;
+
+    for (uint32_t e = 0; st == LN_OK && e < t->exits; e++) {
+        st = ln__mlp_new(&gates->gate[e], g->ctx, (int32_t)t->input[e].width, (int32_t)t->hidden, 1, err);
+        if (st < 0)
+            break;
+        memcpy(gates->gate[e].params, g->params + at, params_of(t, e) * sizeof(float));
+        ln__mlp_fold_input(&gates->gate[e], t->input[e].mean, t->input[e].scale);
+        at += params_of(t, e);
+    }
+    return st;
+}
+
+ln_status ln__gate_fit(ln__gates *gates, float *z, const ln__gate_task *task, ln__pool *pool, ln__reporter *reporter,
+                       ln_progress *progress, const ln__ctx *ctx, ln_error *err)
+{
+    gating g = { .task = task, .ctx = ctx, .best_z = z };
+    ln__fit fit = { &g, task->folds, task->epochs, LN__MAX(20, task->epochs / 4), gate_epoch, gate_judge, gate_keep };
+    ln__fit_result result;
+    ln_status st = LN_OK;
+
+    for (uint32_t e = 0; e < task->exits; e++)
+        g.n_params += params_of(task, e);
+    g.learners = ln__calloc(ctx, task->folds + 1, sizeof *g.learners);
+    g.z = ln__array(ctx, task->rows, task->exits * sizeof(float));
+    g.params = ln__array(ctx, g.n_params, sizeof(float));
+    if (!g.learners || !g.z || !g.params)
+        st = ln__fail_nomem(err, ctx, task->rows * task->exits * sizeof(float));
+    for (uint32_t m = 0; st == LN_OK && m <= task->folds; m++)
+        st = learner_init(&g.learners[m], &g, m, err);
+    if (st == LN_OK)
+        st = ln__fit_run(&result, &fit, task->rows, pool, reporter, progress, ctx, err);
+    if (st == LN_OK)
+        st = finish(gates, &g, err);
+    for (uint32_t m = 0; g.learners && m <= task->folds; m++)
+        learner_free(&g.learners[m], task->exits, ctx);
+    ln__free(ctx, g.learners);
+    ln__free(ctx, g.z);
+    ln__free(ctx, g.params);
+    return st;
+}

@@ -1,0 +1,218 @@
+/* train_exits.c - ln_exit_train: features once, then every head, then the last layer if it was replaced. */
+#include "train/train.h"
+
+#include <string.h>
+
+typedef struct exits_job {
+    ln_model        *model;
+    ln_train_options options;   /* defaults filled in */
+    ln__training    *training;
+    ln__reporter     reporter;
+    ln__pool        *pool;
+} exits_job;
+
+static void training_free(const ln__ctx *ctx, void *payload)
+{
+    ln__training *t = payload;
+
+    for (size_t i = 0; i < LN__COUNT(t->logits); i++)
+        ln__free(ctx, t->logits[i]);
+    ln__features_free(&t->features, ctx);
+    ln__free(ctx, t->fold);
+    ln_data_free(t->data);
+    ln__free(ctx, t);
+}
+
+static ln_status fill_defaults(ln_train_options *o, ln_error *err)
+{
+    o->threads = o->threads ? o->threads : ln__cpu_count();
+    o->epochs = o->epochs ? o->epochs : 40;
+    o->folds = o->folds ? o->folds : 5;
+    o->batch = o->batch ? o->batch : 64;
+    o->learning_rate = o->learning_rate > 0 ? o->learning_rate : 1e-3;
+    o->weight_decay = o->weight_decay < 0 ? 0.0 : o->weight_decay > 0 ? o->weight_decay : 0.05;
+    o->max_memory = o->max_memory ? o->max_memory : UINT64_C(1) << 32;
+    if (o->folds < 2 || o->folds > 100)
+        return ln__fail(err, LN_E_ARGUMENT, "folds %u; 2..100", o->folds);
+    if (o->batch > 1024)
+        return ln__fail(err, LN_E_ARGUMENT, "batch %u; 1..1024", o->batch);
+    if (o->threads > 1024)
+        return ln__fail(err, LN_E_ARGUMENT, "threads %u; 1..1024", o->threads);
+    if (o->epochs > 100000)
+        return ln__fail(err, LN_E_ARGUMENT, "epochs %u; 1..100000", o->epochs);
+    if (!(o->learning_rate <= 10) || !(o->weight_decay <= 100))
+        return ln__fail(err, LN_E_ARGUMENT, "learning rate %g or weight decay %g is out of range", o->learning_rate, o->weight_decay);
+    return LN_OK;
+}
+
+static ln_status check_rows(const exits_job *job, ln_error *err)
+{
+    size_t rows = job->training->features.rows, need = 2 * (size_t)job->options.folds;
+
+    if (rows < need)
+        return ln__fail(err, LN_E_ARGUMENT, "%zu rows are too few to train on; %u folds need at least %zu", rows,
+                        job->options.folds, need);
+    if (rows > UINT32_MAX)
+        return ln__fail(err, LN_E_LIMIT, "%zu rows; at most %u", rows, UINT32_MAX);
+    return LN_OK;
+}
+
+static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
+{
+    ln_model *model = job->model;
+    ln__cache_place place = { &model->ctx, job->options.max_memory, job->options.cache_folder };
+    ln__training *t = ln__calloc(&model->ctx, 1, sizeof *t);
+
+    if (!t)
+        return ln__fail_nomem(err, &model->ctx, sizeof *t);
+    job->training = t;
+    t->data = ln__data_retain(rows);
+    t->folds = job->options.folds;
+    bool last = model->final.replaced && !model->final.trained;
+    ln_status st = ln__features_run(&t->features, model, rows, last, job->options.threads, &place, &job->reporter, err);
+    if (st == LN_OK)
+        st = check_rows(job, err);
+    if (st == LN_OK)
+        st = ln__folds_make(&t->fold, t->features.labels, t->features.rows, model->classes, t->folds, job->options.seed,
+                            &model->ctx, err);
+    for (uint32_t e = 0; st == LN_OK && e <= model->n_exits; e++) {
+        t->logits[e] = ln__array(&model->ctx, t->features.rows, model->classes * sizeof(float));
+        if (!t->logits[e])
+            st = ln__fail_nomem(err, &model->ctx, t->features.rows * model->classes * sizeof(float));
+    }
+    return st;
+}
+
+static ln__classifier_task task_for(const exits_job *job, const ln__cache *x, int64_t inputs, uint32_t hidden, uint64_t stream)
+{
+    const ln__training *t = job->training;
+    const ln_train_options *o = &job->options;
+
+    return (ln__classifier_task){ .x = x, .labels = t->features.labels, .fold = t->fold, .folds = t->folds,
+                                  .classes = job->model->classes, .hidden = hidden, .batch = o->batch, .epochs = o->epochs,
+                                  .inputs = inputs, .positions = 1, .rate = o->learning_rate, .decay = o->weight_decay,
+                                  .seed = o->seed * 1000 + stream };
+}
+
+static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
+{
+    ln_model *model = job->model;
+    ln__exit *exit = &model->exits[e];
+    ln__cache view = job->training->features.exit[e];
+    ln_progress progress = ln__progress_make("head");
+    ln__fit_result result;
+    ln__mlp mlp;
+
+    view.rows = job->training->features.rows;
+    progress.exit = e;
+    ln__classifier_task task = task_for(job, &view, exit->head.mlp.inputs, (uint32_t)exit->head.mlp.hidden, e + 1);
+    ln_status st = ln__classifier_train(&mlp, job->training->logits[e], &result, &task, job->pool, &job->reporter, &progress,
+                                        &model->ctx, err);
+    if (st < 0)
+        return st;
+    ln__mlp_free(&exit->head.mlp, &model->ctx);
+    exit->head.mlp = mlp;
+    exit->heldout_accuracy = result.accuracy;
+    return LN_OK;
+}
+
+static ln_status train_last(exits_job *job, ln_error *err)
+{
+    ln_model *model = job->model;
+    ln__training *t = job->training;
+    ln__cache view = t->features.last;
+    ln_progress progress = ln__progress_make("final");
+    ln__final_form form;
+    ln__fit_result result;
+    ln__mlp mlp;
+    ln_status st = ln__final_describe(&form, model, err);
+
+    if (st < 0)
+        return st;
+    view.rows = t->features.rows;
+    ln__classifier_task task = task_for(job, &view, model->final.inputs, 0, 0);
+    task.positions = form.positions;
+    task.relu = form.relu;
+    st = ln__classifier_train(&mlp, t->logits[model->n_exits], &result, &task, job->pool, &job->reporter, &progress, &model->ctx, err);
+    if (st < 0)
+        return st;
+    ln__final_store(model, ln__mlp_w2(&mlp), ln__mlp_b2(&mlp));
+    ln__mlp_free(&mlp, &model->ctx);
+    return LN_OK;
+}
+
+static ln_status train_all(exits_job *job, ln_error *err)
+{
+    ln_model *model = job->model;
+    ln__training *t = job->training;
+    ln_status st = LN_OK;
+
+    if (t->features.end.data)
+        memcpy(t->logits[model->n_exits], t->features.end.data, t->features.rows * model->classes * sizeof(float));
+    for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++)
+        st = train_head(job, e, err);
+    if (st == LN_OK && t->features.last.data) {
+        st = train_last(job, err);
+        ln__runnable_free(&model->shared, &model->ctx);     /* built with the untrained layer */
+    }
+    return st;
+}
+
+ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err)
+{
+    exits_job job = { .model = model, .options = *options };
+    ln_status st = fill_defaults(&job.options, err);
+
+    if (st == LN_OK)
+        st = ln__model_change(model, "ln_exit_train", err);
+    if (st == LN_OK)
+        st = ln__model_adopt_classes(model, rows, err);
+    if (st == LN_OK && model->n_exits == 0 && !(model->final.replaced && !model->final.trained))
+        st = ln__fail(err, LN_E_STATE, "the model has no exits to train; call ln_exit_add or ln_exit_add_auto first");
+    if (st < 0)
+        return st;
+    ln__model_drop_points(model);
+    ln__model_drop_training(model);
+    job.reporter = ln__reporter_make(options->progress, options->progress_payload);
+    st = make_training(&job, rows, err);
+    if (st == LN_OK)
+        st = ln__pool_new(&job.pool, &model->ctx, job.options.threads, err);
+    if (st == LN_OK)
+        st = train_all(&job, err);
+    size_t skipped = job.training ? job.training->features.skipped : 0;
+    ln__pool_free(job.pool);
+    if (st == LN_OK) {
+        model->training = job.training;
+        model->training_free = training_free;
+        return skipped ? LN_SKIPPED : LN_OK;
+    }
+    if (job.training)
+        training_free(&model->ctx, job.training);
+    return st;
+}
+
+ln_status ln__model_tune(ln_model *model, uint32_t threads, ln_error *err)
+{
+    ln__graph *folded, *fused;
+    ln__buffer text;
+    ln_status st = ln__model_change(model, "ln_model_tune", err);
+
+    if (st == LN_OK)
+        st = ln__model_fuse(&folded, &fused, model, LN__NO_VALUE, err);
+    if (st < 0)
+        return st;
+    ln__buffer_init(&text, &model->ctx);
+    st = ln__engine_tune(&text, &model->ctx, fused, threads ? threads : 1, err);
+    ln__graph_free(fused);
+    ln__graph_free(folded);
+    ln__buffer_put(&text, "", 1);
+    char *kernels = st == LN_OK && text.ok ? ln__strdup(&model->ctx, (char *)text.data) : NULL;
+    ln__buffer_free(&text);
+    if (st == LN_OK && !kernels)
+        st = ln__fail_nomem(err, &model->ctx, 1);
+    if (st < 0)
+        return st;
+    ln__free(&model->ctx, model->kernels);
+    model->kernels = kernels;
+    return LN_OK;
+}
