@@ -111,7 +111,7 @@ static ln_status check_options(const ln_exit_options *options, ln_error *err)
 ln_status ln__exit_add(ln_model *model, const char *value, const ln_exit_options *options, ln_error *err)
 {
     ln__exit exit = { 0 };
-    int32_t id, nodes;
+    int32_t id = LN__NO_VALUE, nodes;
     ln_status st = ln__model_change(model, "ln_exit_add", err);
 
     if (st == LN_OK)

@@ -176,7 +176,7 @@ static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
 
 static ln_status read_points(ln_model *model, ln_error *err)
 {
-    uint32_t count;
+    uint32_t count = 0;
     ln_status st = read_count(&count, model, LN__KEY_POINTS, 10000, err);
 
     for (uint32_t p = 0; st == LN_OK && p < count; p++)
@@ -188,7 +188,7 @@ static ln_status read_points(ln_model *model, ln_error *err)
 
 ln_status ln__exits_read(ln_model *model, ln_error *err)
 {
-    uint32_t count, trained = 0;
+    uint32_t count = 0, trained = 0;
     ln_status st = read_final(model, err);
 
     if (st == LN_OK)
