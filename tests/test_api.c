@@ -1,0 +1,418 @@
+/* test_api.c - the main job through the public header: load, exits, training, saving, answering. */
+#include <check.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "leenet/leenet.h"
+
+#define MODEL "tests/data/shapes.onnx"
+#define DATA "tests/data/shapes.tar.gz"
+
+static ln_error err;
+#define OK(call)                                                                            \
+    do {                                                                                    \
+        ln_status ok_status = (call);                                                       \
+        ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
+    } while (0)
+#define FAILS(status, call)                                                                 \
+    do {                                                                                    \
+        err.text[0] = '\0';                                                                 \
+        ck_assert_int_eq((call), (status));                                                 \
+        ck_assert_msg(err.text[0] != '\0', "%s says nothing", #call);                       \
+    } while (0)
+
+static ln_model *load(const char *path)
+{
+    ln_model *model = NULL;
+    OK(ln_model_load(&model, path, NULL, &err));
+    return model;
+}
+
+static ln_data *rows(const char *spec)
+{
+    ln_data *data = NULL;
+    OK(ln_data_open(&data, spec, NULL, &err));
+    return data;
+}
+
+static const double alphas[3] = { 0.2, 0.5, 0.9 };
+
+static void train(ln_model *model, int32_t head, int32_t gate)
+{
+    ln_exit_options e = LN_EXIT_OPTIONS_INIT;
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_gate_options g = LN_GATE_OPTIONS_INIT;
+    ln_data *data = rows(DATA ":part=0/2");
+
+    e.head = head;
+    e.hidden = 16;
+    OK(ln_exit_add_auto(model, 2, &e, &err));
+    t.epochs = 6;
+    t.threads = 2;
+    OK(ln_exit_train(model, data, &t, &err));
+    g.alphas = alphas;
+    g.n_alphas = 3;
+    g.input = gate;
+    g.epochs = 10;
+    g.threads = 2;
+    OK(ln_gate_train(model, data, &g, &err));
+    ln_data_free(data);
+    ck_assert_uint_eq(ln_model_point_count(model), 3);
+}
+
+/* Inputs of the data set's first n rows, freed by the caller. */
+static float *inputs(const ln_model *model, size_t n)
+{
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_data *data = rows(DATA ":part=1/2");
+
+    OK(ln_model_get_info(model, &info, &err));
+    float *x = malloc(n * info.channels * info.height * info.width * sizeof *x);
+    OK(ln_data_read(data, model, 0, n, x, NULL, &err));
+    ln_data_free(data);
+    return x;
+}
+
+static void answers(ln_model *model, uint32_t point, uint32_t threads, uint32_t max_rows, const float *x, size_t row,
+                    size_t n, size_t at_once, ln_result *results, float *logits)
+{
+    ln_session_options o = LN_SESSION_OPTIONS_INIT;
+    ln_session *session = NULL;
+    uint32_t classes = ln_model_class_count(model);
+
+    o.max_rows = max_rows;
+    o.threads = threads;
+    o.use_point = 1;
+    o.point = point;
+    OK(ln_session_open(&session, model, &o, &err));
+    for (size_t i = 0; i < n; i += at_once) {
+        size_t k = at_once < n - i ? at_once : n - i;
+        OK(ln_infer_early(session, x + i * row, k, results + i, logits + i * classes, &err));
+    }
+    ln_session_free(session);
+}
+
+enum { ROWS = 21 };
+
+START_TEST(a_row_does_not_depend_on_its_neighbours)
+{
+    ln_model *model = load(MODEL);
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_result one[ROWS], many[ROWS];
+    uint32_t exits = 0;
+
+    train(model, LN_HEAD_POOL, LN_GATE_STATISTICS);
+    OK(ln_model_get_info(model, &info, &err));
+    size_t row = (size_t)info.channels * info.height * info.width, bytes = ROWS * info.classes * sizeof(float);
+    float *x = inputs(model, ROWS), *a = malloc(bytes), *b = malloc(bytes);
+    static const struct { uint32_t threads, rows; } ways[] = { { 1, ROWS }, { 1, 8 }, { 1, 3 }, { 2, ROWS }, { 2, 1 }, { 3, 7 } };
+    for (uint32_t p = 0; p < 3; p++) {
+        answers(model, p, 1, 1, x, row, ROWS, 1, one, a);
+        for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+            answers(model, p, ways[w].threads, ways[w].rows, x, row, ROWS, ways[w].rows, many, b);
+            for (int i = 0; i < ROWS; i++) {
+                if (fabsf(one[i].gate - (float)ln_point_threshold(model, p, one[i].exit)) < 1e-4f)
+                    continue;
+                ck_assert_uint_eq(one[i].exit, many[i].exit);
+                ck_assert_int_eq(one[i].label, many[i].label);
+                exits |= 1u << one[i].exit;
+                float top = 0;
+                for (uint32_t c = 0; c < info.classes; c++)
+                    top = fmaxf(top, fabsf(a[(size_t)i * info.classes + c]));
+                for (uint32_t c = 0; c < info.classes; c++)
+                    ck_assert(fabsf(a[(size_t)i * info.classes + c] - b[(size_t)i * info.classes + c]) <= 1e-4f * top);
+            }
+        }
+    }
+    ck_assert_msg((exits & (exits - 1)) != 0, "every row left at the same exit; this test shows nothing");
+    free(x);
+    free(a);
+    free(b);
+    ln_model_free(model);
+}
+END_TEST
+
+static void saved_is_the_same(int32_t head, int32_t gate)
+{
+    char path[] = "/tmp/leenet-test-XXXXXX";
+    ln_result before[ROWS], after[ROWS];
+    ln_model *model = load(MODEL), *again;
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    int fd = mkstemp(path);
+
+    close(fd);
+    train(model, head, gate);
+    OK(ln_model_get_info(model, &info, &err));
+    size_t row = (size_t)info.channels * info.height * info.width, bytes = ROWS * info.classes * sizeof(float);
+    float *x = inputs(model, ROWS), *a = malloc(bytes), *b = malloc(bytes);
+    OK(ln_model_save(model, path, &err));
+    again = load(path);
+    ck_assert_uint_eq(ln_model_exit_count(again), 2);
+    ck_assert_uint_eq(ln_model_point_count(again), 3);
+    for (uint32_t p = 0; p < 3; p++) {
+        ln_point_info one = LN_POINT_INFO_INIT, two = LN_POINT_INFO_INIT;
+        OK(ln_point_get_info(model, p, &one, &err));
+        OK(ln_point_get_info(again, p, &two, &err));
+        ck_assert_mem_eq(&one, &two, sizeof one);
+        ck_assert_double_eq(ln_point_threshold(model, p, 1), ln_point_threshold(again, p, 1));
+        answers(model, p, 1, 4, x, row, ROWS, 4, before, a);
+        answers(again, p, 1, 4, x, row, ROWS, 4, after, b);
+        ck_assert_mem_eq(before, after, sizeof before);
+        ck_assert_mem_eq(a, b, bytes);
+    }
+    ck_assert_str_eq(ln_model_class_name(model, 1), ln_model_class_name(again, 1));
+    free(x);
+    free(a);
+    free(b);
+    ln_model_free(model);
+    ln_model_free(again);
+    unlink(path);
+}
+
+START_TEST(saved_and_loaded_is_the_same_to_the_bit)
+{
+    saved_is_the_same(LN_HEAD_POOL, LN_GATE_STATISTICS);
+    saved_is_the_same(LN_HEAD_FLATTEN, LN_GATE_FEATURES);
+}
+END_TEST
+
+START_TEST(an_open_session_freezes_the_model)
+{
+    ln_model *model = load(MODEL);
+    ln_session *session = NULL;
+    ln_preprocess p = LN_PREPROCESS_INIT;
+
+    OK(ln_session_open(&session, model, NULL, &err));
+    FAILS(LN_E_STATE, ln_exit_add_auto(model, 1, NULL, &err));
+    FAILS(LN_E_STATE, ln_model_set_preprocess(model, &p, &err));
+    FAILS(LN_E_STATE, ln_model_tune(model, 1, &err));
+    FAILS(LN_E_STATE, ln_exit_clear(model, &err));
+    ln_session_free(session);
+    OK(ln_exit_add_auto(model, 1, NULL, &err));
+    FAILS(LN_E_STATE, ln_session_open(&session, model, NULL, &err));
+    ck_assert_ptr_null(session);
+    ln_model_free(model);
+}
+END_TEST
+
+START_TEST(a_session_outlives_its_model)
+{
+    ln_model *model = load(MODEL);
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_session *session = NULL;
+    ln_result result;
+
+    OK(ln_model_get_info(model, &info, &err));
+    float *x = calloc((size_t)info.channels * info.height * info.width, sizeof *x);
+    OK(ln_session_open(&session, model, NULL, &err));
+    ln_model_free(model);
+    OK(ln_infer_full(session, x, 1, &result, NULL, &err));
+    x[3] = NAN;
+    FAILS(LN_E_ARGUMENT, ln_infer_full(session, x, 1, &result, NULL, &err));
+    x[3] = 0;
+    FAILS(LN_E_ARGUMENT, ln_infer_full(session, x, 2, &result, NULL, &err));
+    FAILS(LN_E_ARGUMENT, ln_infer_full(session, x, 0, &result, NULL, &err));
+    free(x);
+    ln_session_free(session);
+}
+END_TEST
+
+START_TEST(bad_arguments_are_named)
+{
+    ln_model *model = load(MODEL), *none = NULL;
+    ln_data *data = rows(DATA);
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_gate_options g = LN_GATE_OPTIONS_INIT;
+    double alpha = 1.5;
+
+    FAILS(LN_E_ARGUMENT, ln_model_load(&none, NULL, NULL, &err));
+    FAILS(LN_E_IO, ln_model_load(&none, "/no/such/file.onnx", NULL, &err));
+    FAILS(LN_E_ARGUMENT, ln_exit_add(model, "no such value", NULL, &err));
+    FAILS(LN_E_ARGUMENT, ln_exit_add_auto(model, 0, NULL, &err));
+    FAILS(LN_E_ARGUMENT, ln_exit_add_auto(model, 60, NULL, &err));
+    FAILS(LN_E_STATE, ln_exit_train(model, data, NULL, &err));
+    FAILS(LN_E_STATE, ln_gate_train(model, data, NULL, &err));
+    OK(ln_exit_add_auto(model, 1, NULL, &err));
+    t.folds = 1;
+    FAILS(LN_E_ARGUMENT, ln_exit_train(model, data, &t, &err));
+    FAILS(LN_E_STATE, ln_gate_train(model, data, NULL, &err));
+    g.alphas = &alpha;
+    g.n_alphas = 1;
+    FAILS(LN_E_ARGUMENT, ln_gate_train(model, data, &g, &err));
+    FAILS(LN_E_ARGUMENT, ln_point_set_default(model, 0, &err));
+    ln_data_free(data);
+    ln_model_free(model);
+}
+END_TEST
+
+static int stop_in_heads(const ln_progress *progress, void *payload)
+{
+    (void)payload;
+    return strcmp(progress->stage, "head") == 0 && progress->exit == 1;
+}
+
+START_TEST(stopped_training_keeps_what_is_finished)
+{
+    ln_model *model = load(MODEL);
+    ln_data *data = rows(DATA);
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_exit_info first = LN_EXIT_INFO_INIT, second = LN_EXIT_INFO_INIT;
+
+    OK(ln_exit_add_auto(model, 2, NULL, &err));
+    t.epochs = 2;
+    t.progress = stop_in_heads;
+    FAILS(LN_E_CANCELLED, ln_exit_train(model, data, &t, &err));
+    OK(ln_exit_get_info(model, 0, &first, &err));
+    OK(ln_exit_get_info(model, 1, &second, &err));
+    ck_assert_uint_eq(first.trained, 1);
+    ck_assert_uint_eq(second.trained, 0);
+    ln_data_free(data);
+    ln_model_free(model);
+}
+END_TEST
+
+START_TEST(evaluation_counts_every_row_once)
+{
+    ln_model *model = load(MODEL);
+    ln_session *session = NULL;
+    ln_session_options o = LN_SESSION_OPTIONS_INIT;
+    ln_evaluate_options judge = LN_EVALUATE_OPTIONS_INIT;
+    ln_evaluation out[2] = { LN_EVALUATION_INIT, LN_EVALUATION_INIT };
+    ln_exit_share shares[2][3];
+    uint32_t points[2] = { 0, 2 };
+
+    train(model, LN_HEAD_POOL, LN_GATE_STATISTICS);
+    ln_data *data = rows(DATA ":part=1/2");
+    o.max_rows = 8;
+    OK(ln_session_open(&session, model, &o, &err));
+    judge.points = points;
+    judge.n_points = 2;
+    judge.rows = 8;
+    out[0].exits = shares[0];
+    out[1].exits = shares[1];
+    OK(ln_evaluate(session, data, &judge, out, &err));
+    for (int p = 0; p < 2; p++) {
+        uint64_t left = 0;
+        double right = 0;
+        for (int e = 0; e < 3; e++) {
+            left += shares[p][e].rows;
+            right += shares[p][e].accuracy * (double)shares[p][e].rows;
+        }
+        ck_assert_uint_eq(left, ln_data_rows(data));
+        ck_assert_uint_eq(out[p].rows, ln_data_rows(data));
+        ck_assert(fabs(right / (double)left - out[p].accuracy) < 1e-9);
+        ck_assert(out[p].macs_share > 0 && out[p].macs_share < 1.5);
+    }
+    ck_assert(out[1].macs_share <= out[0].macs_share + 1e-9);
+    ln_session_free(session);
+    ln_data_free(data);
+    ln_model_free(model);
+}
+END_TEST
+
+/* Two callers on one model, each with a session of its own. */
+typedef struct caller { ln_model *model; const float *x; size_t row; ln_result results[ROWS]; ln_status status; } caller;
+
+static void *call(void *payload)
+{
+    caller *c = payload;
+    ln_session *session = NULL;
+
+    c->status = ln_session_open(&session, c->model, NULL, NULL);
+    for (int round = 0; round < 5 && c->status == LN_OK; round++)
+        for (int i = 0; i < ROWS && c->status == LN_OK; i++)
+            c->status = ln_infer_early(session, c->x + (size_t)i * c->row, 1, &c->results[i], NULL, NULL);
+    ln_session_free(session);
+    return NULL;
+}
+
+START_TEST(two_threads_share_one_model)
+{
+    ln_model *model = load(MODEL);
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    pthread_t threads[2];
+    caller callers[2];
+
+    train(model, LN_HEAD_POOL, LN_GATE_STATISTICS);
+    OK(ln_model_get_info(model, &info, &err));
+    float *x = inputs(model, ROWS);
+    for (int i = 0; i < 2; i++) {
+        callers[i] = (caller){ .model = model, .x = x, .row = (size_t)info.channels * info.height * info.width };
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, call, &callers[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_int_eq(callers[i].status, LN_OK);
+    }
+    ck_assert_mem_eq(callers[0].results, callers[1].results, sizeof callers[0].results);
+    free(x);
+    ln_model_free(model);
+}
+END_TEST
+
+/* Other classes than the network's: its last layer is replaced, trained, saved and found again. */
+START_TEST(the_last_layer_can_be_replaced)
+{
+    char path[] = "/tmp/leenet-test-XXXXXX";
+    ln_model *model = load(MODEL), *again;
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_data *data = rows(DATA);
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_session *session = NULL;
+    ln_evaluate_options judge = LN_EVALUATE_OPTIONS_INIT;
+    ln_evaluation plain = LN_EVALUATION_INIT, reloaded = LN_EVALUATION_INIT;
+    int fd = mkstemp(path);
+
+    close(fd);
+    OK(ln_model_get_info(model, &info, &err));
+    OK(ln_model_set_classes(model, NULL, NULL, info.classes + 2, &err));
+    FAILS(LN_E_STATE, ln_session_open(&session, model, NULL, &err));
+    t.epochs = 40;
+    t.learning_rate = 0.01;
+    OK(ln_exit_train(model, data, &t, &err));
+    judge.plain_only = 1;
+    OK(ln_session_open(&session, model, NULL, &err));
+    OK(ln_evaluate(session, data, &judge, &plain, &err));
+    ln_session_free(session);
+    ck_assert_msg(plain.plain_accuracy > 0.8, "accuracy %g", plain.plain_accuracy);
+    OK(ln_model_save(model, path, &err));
+    again = load(path);
+    ck_assert_uint_eq(ln_model_class_count(again), info.classes + 2);
+    OK(ln_session_open(&session, again, NULL, &err));
+    OK(ln_evaluate(session, data, &judge, &reloaded, &err));
+    ck_assert_double_eq(plain.plain_accuracy, reloaded.plain_accuracy);
+    ln_session_free(session);
+    OK(ln_model_save(again, path, &err));
+    ln_data_free(data);
+    ln_model_free(model);
+    ln_model_free(again);
+    unlink(path);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("api");
+    TCase *t = tcase_create("main job");
+
+    tcase_set_timeout(t, 600);
+    tcase_add_test(t, a_row_does_not_depend_on_its_neighbours);
+    tcase_add_test(t, saved_and_loaded_is_the_same_to_the_bit);
+    tcase_add_test(t, an_open_session_freezes_the_model);
+    tcase_add_test(t, a_session_outlives_its_model);
+    tcase_add_test(t, bad_arguments_are_named);
+    tcase_add_test(t, stopped_training_keeps_what_is_finished);
+    tcase_add_test(t, evaluation_counts_every_row_once);
+    tcase_add_test(t, two_threads_share_one_model);
+    tcase_add_test(t, the_last_layer_can_be_replaced);
+    suite_add_tcase(suite, t);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
