@@ -1,0 +1,162 @@
+/* choice.c - which kernel a convolution gets: the rule, and the text of a
+ * measured choice. */
+#include "engine/plan.h"
+
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#  include <cpuid.h>
+#endif
+
+/* ---- The rule ---------------------------------------------------------------------- */
+
+/* True if oneDNN has an optimised kernel of this kind, taking in all posts. */
+static bool available(const ln__engine *e, const ln__node *node, char choice)
+{
+    ln__conv_shape shape;
+    ln__dnn_op *op = NULL;
+    int32_t n_post = choice == LN__WINOGRAD ? ln__conv_fusable(node) : 0;
+    if (ln__conv_describe(&op, &shape, e, node, e->one, choice, n_post))
+        return false;
+    bool good = !ln__dnn_is_reference(op);
+    ln__dnn_op_free(op);
+    return good;
+}
+
+static int64_t pixels(const ln__tensor *t)
+{
+    int64_t n = 1;
+    for (int32_t i = 2; i < t->rank; i++)
+        n *= t->dim[i];
+    return n;
+}
+
+/* Winograd: square 3 x 3, stride 1, enough channels to fill its tiles. */
+static bool suits_winograd(const ln__engine *e, const ln__node *node)
+{
+    const ln__tensor *x = &e->one->of[node->in[0]], *y = &e->one->of[node->out[0]];
+    ln__window w;
+    int64_t sizes[LN__MAX_SPATIAL];
+    if (x->rank != 4 || node->u.conv.group != 1 || !ln__node_window(&w, sizes, node, x, &e->one->of[node->in[1]]))
+        return false;
+    for (int i = 0; i < 2; i++)
+        if (w.kernel[i] != 3 || w.stride[i] != 1 || w.dilation[i] != 1)
+            return false;
+    return x->dim[1] >= 32 && y->dim[1] >= 32;
+}
+
+/* Small maps of many channels: blocked kernels leave most of the machine idle there. */
+static bool suits_channels_last(const ln__engine *e, const ln__node *node)
+{
+    const ln__tensor *x = &e->one->of[node->in[0]], *y = &e->one->of[node->out[0]];
+    return pixels(y) <= 16 && pixels(y) > 1 && x->dim[1] >= 128 && node->u.conv.group == 1;
+}
+
+static char rule(const ln__engine *e, const ln__node *node)
+{
+    if (e->block == 1)
+        return LN__ROWS;
+    if (suits_winograd(e, node) && available(e, node, LN__WINOGRAD))
+        return LN__WINOGRAD;
+    if (suits_channels_last(e, node) && available(e, node, LN__NHWC))
+        return LN__NHWC;
+    return available(e, node, LN__DIRECT) ? LN__DIRECT : available(e, node, LN__NHWC) ? LN__NHWC : LN__ROWS;
+}
+
+ln_status ln__choice_rule(ln__engine *e, ln_error *err)
+{
+    (void)err;
+    int before = ln__omp_enter(1);
+    for (int32_t i = 0; i < e->graph->n_nodes; i++) {
+        const ln__node *node = &e->graph->nodes[i];
+        e->choice[i] = node->op == LN__CONV && !ln__is_constant(e->one, node->out[0]) ? rule(e, node) : 0;
+    }
+    ln__omp_leave(before);
+    return LN_OK;
+}
+
+/* ---- As text -------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, int64_t v)
+{
+    for (int i = 0; i < 8; i++) {           /* FNV-1a */
+        hash ^= (uint64_t)v >> (8 * i) & 0xff;
+        hash *= 1099511628211U;
+    }
+    return hash;
+}
+
+/* Of every convolution's shape, so that a choice is not read for another network. */
+static uint64_t shape_hash(const ln__engine *e)
+{
+    uint64_t hash = 14695981039346656037U;
+    for (int32_t i = 0; i < e->graph->n_nodes; i++) {
+        const ln__node *node = &e->graph->nodes[i];
+        if (!e->choice[i] && node->op != LN__CONV)
+            continue;
+        for (int k = 0; k < 3; k++) {
+            const ln__tensor *t = &e->one->of[k == 0 ? node->in[0] : k == 1 ? node->in[1] : node->out[0]];
+            for (int32_t d = 0; d < t->rank; d++)
+                hash = mix(hash, t->dim[d]);
+        }
+    }
+    return hash;
+}
+
+/* The processor's own name; what would end the field becomes '_'. */
+static void cpu_name(char out[64])
+{
+    memset(out, 0, 64);
+#if defined(__x86_64__) && defined(__GNUC__)
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned r[4] = { 0 };
+        __get_cpuid(0x80000002U + i, &r[0], &r[1], &r[2], &r[3]);
+        memcpy(out + 16 * i, r, sizeof r);
+    }
+#endif
+    for (char *c = out; *c; c++)
+        if (*c <= ' ' || *c > '~' || *c == ';' || *c == '=')
+            *c = '_';
+}
+
+static void write_key(ln__buffer *out, const ln__engine *e)
+{
+    char cpu[64];
+    cpu_name(cpu);
+    ln__buffer_printf(out, "cpu=%s;dnnl=%s;isa=%s;graph=%016llx;choice=", cpu, ln__dnn_version(),
+                      ln__dnn_isa(), (unsigned long long)shape_hash(e));
+}
+
+void ln__choice_write(ln__buffer *out, const ln__engine *e)
+{
+    write_key(out, e);
+    for (int32_t i = 0; i < e->graph->n_nodes; i++)
+        if (e->choice[i])
+            ln__buffer_put(out, &e->choice[i], 1);
+}
+
+bool ln__choice_read(ln__engine *e, const char *text)
+{
+    ln__buffer key;
+    size_t at = 0;
+    int32_t i = 0;
+    ln__buffer_init(&key, &e->ctx);
+    write_key(&key, e);
+    bool good = key.ok && strlen(text) >= key.size && !memcmp(text, key.data, key.size);
+    if (good)
+        text += key.size;
+    ln__buffer_free(&key);
+    for (; good && i < e->graph->n_nodes; i++) {
+        const ln__node *node = &e->graph->nodes[i];
+        if (node->op != LN__CONV || ln__is_constant(e->one, node->out[0]))
+            continue;
+        char c = text[at];
+        good = c == LN__DIRECT || c == LN__WINOGRAD || c == LN__NHWC || c == LN__ROWS;
+        e->choice[i] = c;
+        at += good;
+    }
+    good = good && text[at] == '\0';
+    if (!good)
+        memset(e->choice, 0, (size_t)e->graph->n_nodes);
+    return good;
+}

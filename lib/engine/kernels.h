@@ -1,0 +1,83 @@
+/* kernels.h - our own loops over views: what oneDNN has no (good) kernel for.
+ * A job is done in parts so that threads can share it. */
+#ifndef LN_KERNELS_H
+#define LN_KERNELS_H
+
+#include "engine/engine.h"
+
+/* A view walked by groups of channels: row, group, pixel, lane. */
+typedef struct ln__grid {
+    int64_t rows, channels, groups, lanes;  /* lanes: of a full group */
+    int64_t row_step, group_step, pixel_step;
+    int64_t pixels, block;
+} ln__grid;
+ln__grid ln__grid_of(const ln__view *view);
+
+typedef struct ln__job {
+    const float *x, *other;     /* other: second operand */
+    float *y;
+    ln__grid gx, gy;
+    int64_t count;              /* floats, of flat kernels; a row's, of copies */
+    int64_t x_step, y_step;     /* copies: from row to row */
+
+    int32_t kind;               /* ln__unary, ln__binary or ln__reduce */
+    float a, b;                 /* of the unary */
+    bool swapped;               /* other op x instead of x op other */
+    int64_t other_step, other_row;  /* channel operand: from channel group to group (0: one number), row to row */
+
+    const float *scale, *shift; /* affine: padded to whole groups */
+    bool post, clamped;         /* result goes through a unary; as limits where it is one */
+    ln__unary post_kind;
+    float post_a, post_b, low, high;
+
+    int64_t kernel[3], stride[3], dilation[3], begin[3], end[3], in[3], out[3];  /* windows, always three */
+    bool average, count_padding;
+    int64_t channel_begin, channel_step;    /* of slices: y channel c is x channel begin + c*step */
+    float fill;
+
+    const void *weights;        /* [n][k], may be unaligned */
+    const float *bias;          /* [n] or NULL */
+    float alpha;
+    int64_t m, n, k;
+} ln__job;
+
+typedef void (*ln__kernel)(const ln__job *job, int64_t part, int64_t parts);
+
+void ln__kernel_copy(const ln__job *job, int64_t part, int64_t parts);      /* rows of `count` floats */
+void ln__kernel_unary(const ln__job *job, int64_t part, int64_t parts);     /* flat; padding lanes zero again */
+void ln__kernel_binary(const ln__job *job, int64_t part, int64_t parts);    /* flat, operands alike */
+void ln__kernel_channel(const ln__job *job, int64_t part, int64_t parts);   /* x op a number a channel */
+void ln__kernel_affine(const ln__job *job, int64_t part, int64_t parts);
+void ln__kernel_pool(const ln__job *job, int64_t part, int64_t parts);
+void ln__kernel_reduce(const ln__job *job, int64_t part, int64_t parts);    /* mean, sum, maximum over all pixels */
+void ln__kernel_window(const ln__job *job, int64_t part, int64_t parts);    /* slices and constant padding */
+void ln__kernel_dense(const ln__job *job, int64_t part, int64_t parts);     /* y[m][n] = alpha x[m][k] w[n][k] + bias */
+
+/* Sets post of a job from a unary; relu and clip become limits. */
+void ln__job_post(ln__job *job, ln__unary kind, float a, float b);
+/* From first to end of `count` items for one part. */
+void ln__part_range(int64_t count, int64_t part, int64_t parts, int64_t *first, int64_t *end);
+/* Finishes what a kernel wrote: limits, unary. */
+void ln__job_finish(const ln__job *job, float *y, int64_t n);
+/* Zeroes lanes past the last channel in the pixels of one group. */
+void ln__zero_lanes(const ln__grid *grid, float *y, int64_t group);
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#  if defined(__has_feature)
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#      define LN__CLONES
+#    endif
+#  endif
+#  ifndef LN__CLONES
+#    define LN__CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#  endif
+#else
+#  define LN__CLONES
+#endif
+#if defined(__GNUC__)
+#  define LN__INLINE static inline __attribute__((always_inline))
+#else
+#  define LN__INLINE static inline
+#endif
+
+#endif
