@@ -162,6 +162,7 @@ typedef struct jpeg_kind {
     int progressive, quality, subsampled;
     int inverted;               /* Adobe's: 255 - ink */
     int plain_cmyk;             /* without Adobe's marker */
+    int arithmetic;
     const uint8_t *exif;
     unsigned exif_size;
 } jpeg_kind;
@@ -191,6 +192,7 @@ static inline bytes make_jpeg(uint32_t width, uint32_t height, const jpeg_kind *
         jpeg.comp_info[0].h_samp_factor = jpeg.comp_info[0].v_samp_factor = 1;
     if (kind->plain_cmyk)
         jpeg.write_Adobe_marker = FALSE;
+    jpeg.arith_code = kind->arithmetic;
     if (kind->progressive)
         jpeg_simple_progression(&jpeg);
     jpeg_start_compress(&jpeg, TRUE);

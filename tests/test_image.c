@@ -272,6 +272,46 @@ START_TEST(other_files_are_refused_by_name)
 }
 END_TEST
 
+START_TEST(kinds_of_jpeg_without_bounds_are_refused)
+{
+    jpeg_kind kind = { .given = JCS_RGB, .stored = JCS_YCbCr, .quality = 60, .arithmetic = 1 };
+    bytes b = make_jpeg(19, 13, &kind);
+    ln__picture p;
+    ln_error err;
+
+    ck_assert_int_eq(decode(&p, &b, 0, &err), LN_E_UNSUPPORTED);
+    ck_assert_str_eq(err.text, "p: JPEG: arithmetic coding");
+    bytes_free(&b);
+}
+END_TEST
+
+/* A progressive file whose first scan stands there 300 times. */
+START_TEST(jpegs_of_very_many_scans_are_refused)
+{
+    bytes b = make_jpeg(19, 13, &small_jpegs[2]), many;
+    size_t start = 2, end;
+    ln_error err = { 0 };
+    ln__picture p;
+
+    while (b.data[start] != 0xff || b.data[start + 1] != 0xda)
+        start++;
+    end = start + 2;
+    while (b.data[end] != 0xff || b.data[end + 1] == 0)
+        end++;
+    many.data = malloc(b.size + 300 * (end - start));
+    memcpy(many.data, b.data, end);
+    many.size = end;
+    for (int i = 0; i < 300; i++, many.size += end - start)
+        memcpy(many.data + many.size, b.data + start, end - start);
+    memcpy(many.data + many.size, b.data + end, b.size - end);
+    many.size += b.size - end;
+    ck_assert_int_eq(decode(&p, &many, 0, &err), LN_E_LIMIT);
+    ck_assert_ptr_ne(strstr(err.text, "200 scans"), NULL);
+    bytes_free(&many);
+    bytes_free(&b);
+}
+END_TEST
+
 /* Writes other sizes into the headers. */
 static void set_png_size(bytes *b, uint32_t width, uint32_t height)
 {
@@ -662,6 +702,8 @@ int main(void)
     tcase_add_test(cases, jpeg_shrinks_but_never_below_what_is_asked);
     tcase_add_test(cases, a_file_cut_off_anywhere_is_an_error);
     tcase_add_test(cases, other_files_are_refused_by_name);
+    tcase_add_test(cases, kinds_of_jpeg_without_bounds_are_refused);
+    tcase_add_test(cases, jpegs_of_very_many_scans_are_refused);
     tcase_add_test(cases, sizes_are_checked_before_memory_is_taken);
     tcase_add_test(cases, pixels_at_the_limit_are_read);
     tcase_add_test(cases, scaling_gives_pillows_pixels);

@@ -38,22 +38,23 @@ double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, 
 
     for (int64_t i = 0; i < n; i++) {
         const float *z = logits + i * classes;
-        float max = row_max(z, classes);
-        double sum = 0.0, mean = 0.0, log_sum, right = (double)z[labels[i]] - (double)max;
+        float *d = dlogits != NULL ? dlogits + i * classes : NULL;
+        double max = (double)row_max(z, classes), sum = 0.0, mean = 0.0;
 
         for (int32_t c = 0; c < classes; c++) {
-            sum += exp((double)z[c] - (double)max);
-            mean += (double)z[c] - (double)max;
+            double part = exp((double)z[c] - max);
+
+            sum += part;
+            mean += (double)z[c] - max;
+            if (d != NULL)
+                d[c] = (float)part;
         }
         mean /= classes;
-        log_sum = log(sum);
-        total += log_sum - (1.0 - smooth) * right - smooth * mean;
-        if (dlogits == NULL)
-            continue;
-        for (int32_t c = 0; c < classes; c++) {
+        total += log(sum) - (1.0 - smooth) * ((double)z[labels[i]] - max) - smooth * mean;
+        for (int32_t c = 0; d != NULL && c < classes; c++) {
             double target = spread + (c == labels[i] ? 1.0 - smooth : 0.0);
 
-            dlogits[i * classes + c] = (float)((exp((double)z[c] - (double)max - log_sum) - target) / (double)n);
+            d[c] = (float)(((double)d[c] / sum - target) / (double)n);
         }
     }
     return n > 0 ? total / (double)n : 0.0;

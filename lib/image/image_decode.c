@@ -17,7 +17,7 @@ ln_status ln__decode_check_size(const ln__decode_job *job, uint64_t width, uint6
         return ln__fail(err, LN_E_LIMIT, "%s: %llu x %llu pixels, the limit is %llu pixels", job->name,
                         (unsigned long long)width, (unsigned long long)height,
                         (unsigned long long)job->max_pixels);
-    if (most_per_byte != 0 && width * height / most_per_byte > job->size)
+    if (width * height / most_per_byte > job->size)
         return ln__fail(err, LN_E_FORMAT,
                         "%s: %llu x %llu pixels cannot come from %zu bytes; the file is cut off or damaged",
                         job->name, (unsigned long long)width, (unsigned long long)height, job->size);

@@ -8,7 +8,8 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-/* Huffman codes spend at least a bit on each block of 64 pixels. */
+/* Huffman codes spend at least a bit on each block of 64 pixels. Arithmetic
+ * coding has no such bound, and hardly anyone uses it: it is refused. */
 #define MOST_PIXELS_PER_BYTE 512
 /* A progressive file of many empty scans takes very long; real ones have some ten. */
 #define MAX_SCANS 200
@@ -63,8 +64,8 @@ static void on_message(j_common_ptr jpeg, int level)
     if (level >= 0)
         return;
     switch (jpeg->err->msg_code) {
-    case JWRN_JPEG_EOF: case JWRN_HIT_MARKER: case JWRN_HUFF_BAD_CODE: case JWRN_ARITH_BAD_CODE:
-    case JWRN_MUST_RESYNC: case JWRN_NOT_SEQUENTIAL:
+    case JWRN_JPEG_EOF: case JWRN_HIT_MARKER: case JWRN_HUFF_BAD_CODE:
+    case JWRN_MUST_RESYNC:
         on_error(jpeg);
         break;
     default:
@@ -217,8 +218,9 @@ static ln_status read_jpeg(jpeg_work *work, ln_error *err)
     jpeg->progress = &work->progress;
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(jpeg, TRUE);
-    st = ln__decode_check_size(work->job, jpeg->image_width, jpeg->image_height,
-                               jpeg->arith_code ? 0 : MOST_PIXELS_PER_BYTE, err);
+    if (jpeg->arith_code)
+        fail_with(work, LN_E_UNSUPPORTED, "arithmetic coding");
+    st = ln__decode_check_size(work->job, jpeg->image_width, jpeg->image_height, MOST_PIXELS_PER_BYTE, err);
     if (st < 0)
         return st;
     choose_output(work);

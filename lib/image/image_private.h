@@ -17,7 +17,7 @@ ln_status ln__png_decode(ln__picture *out, const ln__decode_job *job, ln_error *
 ln_status ln__jpeg_decode(ln__picture *out, const ln__decode_job *job, ln_error *err);
 
 /* LN_E_LIMIT, or LN_E_FORMAT where so many pixels cannot come from the file's
- * bytes at `most_per_byte` pixels a byte (0: not known). */
+ * bytes at `most_per_byte` pixels a byte. */
 ln_status ln__decode_check_size(const ln__decode_job *job, uint64_t width, uint64_t height,
                                 uint64_t most_per_byte, ln_error *err);
 /* Memory for a picture; sets every field. */
