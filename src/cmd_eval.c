@@ -30,7 +30,7 @@ static int parse(settings *s, int *argc, char **argv)
           "operating point, numbered from 0 (default: the model's default point)" },
         { CLI_FLAG, 0, "--plain", NULL, &s->plain, 0, 0, "only the network without exits" },
         { CLI_COUNT, 0, "--rows", "N", &s->rows, 1, 65536, "rows of one call (default: 1)" },
-        { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 4096, "threads of the session (default: 1)" },
+        { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads of the session (default: 1)" },
         PREPROCESS_OPTIONS(s->preprocess),
         OUTPUT_OPTIONS(s->json, s->quiet),
         CLI_END

@@ -18,7 +18,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Options" },
         { CLI_POINT, 0, "--point", "N", &s->point, 0, 0,
           "operating point, numbered from 0 (default: the model's default point)" },
-        { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 4096, "threads (default: 1)" },
+        { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
         PREPROCESS_OPTIONS(s->preprocess),
         OUTPUT_OPTIONS(s->json, s->quiet),
         CLI_END

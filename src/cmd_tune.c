@@ -15,7 +15,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Options" },
         { CLI_TEXT, 'o', "--output", "OUT.onnx", &s->output, 0, 0,
           "where the model goes; may be MODEL itself (required)" },
-        { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 4096,
+        { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024,
           "threads the model will run with (default: 1)" },
         OUTPUT_OPTIONS(s->json, s->quiet),
         CLI_END

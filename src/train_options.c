@@ -56,16 +56,16 @@ static const char name[] = "train";
 
 #define TRAIN_WORK_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Training" },                                       \
-    { CLI_COUNT, 0, "--epochs", "N", &(s)->epochs, 1, 1e6,                                        \
+    { CLI_COUNT, 0, "--epochs", "N", &(s)->epochs, 1, 100000,                                      \
       "most epochs of a head; the best on rows held out is kept (default: 60)" },                 \
-    { CLI_COUNT, 0, "--folds", "N", &(s)->folds, 2, 1000, "cross-fitting folds (default: 5)" },   \
-    { CLI_COUNT, 0, "--batch", "N", &(s)->batch, 1, 1e6, "rows a step (default: 64)" },           \
+    { CLI_COUNT, 0, "--folds", "N", &(s)->folds, 2, 100, "cross-fitting folds (default: 5)" },   \
+    { CLI_COUNT, 0, "--batch", "N", &(s)->batch, 1, 1024, "rows a step (default: 64)" },           \
     { CLI_REAL, 0, "--lr", "X", &(s)->learning_rate, 1e-12, 1e3, "Adam's step (default: 0.001)" }, \
     { CLI_REAL, 0, "--weight-decay", "X", &(s)->weight_decay, 0, 1e3, "0: none (default: 0.001)" }, \
-    { CLI_COUNT, 0, "--gate-epochs", "N", &(s)->gate_epochs, 1, 1e6,                              \
+    { CLI_COUNT, 0, "--gate-epochs", "N", &(s)->gate_epochs, 1, 100000,                            \
       "epochs of the gates (default: 200)" },                                                     \
     { CLI_WHOLE, 0, "--seed", "N", &(s)->seed, 0, 0, "of all random choices (default: 0)" },      \
-    { CLI_COUNT, 0, "--threads", "N", &(s)->threads, 0, 4096, "0: all (default: 0)" },            \
+    { CLI_COUNT, 0, "--threads", "N", &(s)->threads, 0, 1024, "0: all (default: 0)" },            \
     { CLI_BYTES, 0, "--max-memory", "BYTES", &(s)->max_memory, 0, 0,                              \
       "for cached features, more go to a file; suffix K, M, G (default: 4G)" },                   \
     { CLI_TEXT, 0, "--cache", "FOLDER", &(s)->cache, 0, 0,                                        \

@@ -172,7 +172,7 @@ says "infer as text" 0 "002.png: .* %  exit" "$LEENET" infer "$early" "$work/dis
 
 for keep in "" --keep-partial; do
     # shellcheck disable=SC2086
-    "$LEENET" train $model --data $pictures -o "$work/stopped.onnx" --no-tune --epochs 1000000 --exits auto:2 $keep \
+    "$LEENET" train $model --data $pictures -o "$work/stopped.onnx" --no-tune --epochs 100000 --exits auto:2 $keep \
         > /dev/null 2>&1 &
     child=$!
     sleep 2
