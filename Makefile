@@ -185,6 +185,11 @@ $(B)/tests/test_%: $(B)/obj/tests/test_%.o $(B)/libleenet-internal.a
 	$(Q)mkdir -p $(@D)
 	$(call say,LD)$(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs check) $(LIBS) $(LINK_OMP)
 
+# Programs that scripts use to look inside the library.
+$(B)/tests/plan_run: $(B)/obj/tests/plan_run.o $(B)/libleenet-internal.a
+	$(Q)mkdir -p $(@D)
+	$(call say,LD)$(LINK) -o $@ $^ $(LIBS) $(LINK_OMP)
+
 # A fuzz target with a driver that runs it on the files of its corpus.
 $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/driver.o $(B)/libleenet-internal.a
 	$(Q)mkdir -p $(@D)
@@ -197,7 +202,7 @@ check:
 	$(Q)CC="$(CC)" .ci/deps $(if $(filter 0,$(DEPS)),look,get) check
 	$(Q)$(MAKE) --no-print-directory check-run
 
-check-run: all $(TESTS) $(REPLAYS) $(CONFORMANCE) $(if $(SAN),,$(EXAMPLES) $(BENCHES))
+check-run: all $(TESTS) $(B)/tests/plan_run $(REPLAYS) $(CONFORMANCE) $(if $(SAN),,$(EXAMPLES) $(BENCHES))
 	$(Q)B=$(B) SAN=$(SAN) CC="$(CC)" CXX="$(CXX)" PKG_CONFIG="$(PKG_CONFIG)" sh tests/run.sh
 
 # The unit tests only: no scripts, nothing installed.
