@@ -1,5 +1,5 @@
 /* onednn.h - the few oneDNN primitives the engine uses, behind descriptions of
- * our own. onednn.c alone knows which major version is there. */
+ * our own. onednn_version.h alone knows which major version is there. */
 #ifndef LN_ONEDNN_H
 #define LN_ONEDNN_H
 
