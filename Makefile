@@ -66,8 +66,6 @@ LINK     = $(CC) $(SANFLAGS) $(LDFLAGS)
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $@;)
 
-# Programs are linked once the public functions are all there.
-WHOLE    := $(shell grep -l ln_infer_early lib/api/*.c 2>/dev/null)
 LIB_SRC  := $(sort $(wildcard lib/*/*.c))
 TOOL_SRC := $(sort $(wildcard src/*.c))
 TEST_SRC := $(sort $(wildcard tests/test_*.c))
@@ -85,8 +83,8 @@ DEMO_OBJ := $(call object,$(DEMO_SRC))
 TESTS    := $(TEST_SRC:tests/%.c=$(B)/tests/%)
 REPLAYS  := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/tests/%)
 BENCHES  := $(BENCH_SRC:bench/%.c=$(B)/bench/%)
-EXAMPLES := $(if $(WHOLE),$(addprefix $(B)/,$(basename $(EXAMPLE_SRC))))
-TOOL     := $(if $(and $(TOOL_SRC),$(WHOLE)),$(B)/leenet)
+EXAMPLES := $(addprefix $(B)/,$(basename $(EXAMPLE_SRC)))
+TOOL     := $(B)/leenet
 CONFORMANCE := $(if $(CONF_SRC),$(B)/conformance)
 
 SO_FILE  := libleenet.so.$(VERSION)
@@ -114,7 +112,7 @@ $(B)/obj/lib/%.o: lib/%.c | $(B)/have-build
 
 $(B)/$(SO_FILE): $(LIB_OBJ) lib/leenet.map
 	$(call say,LD)$(LINK) -shared -Wl,-soname,$(SO_NAME) -Wl,--version-script=lib/leenet.map \
-	    $(if $(or $(SAN),$(if $(WHOLE),,1)),,-Wl,-z$(comma)defs) -Wl,-z,relro -o $@ $(LIB_OBJ) $(LIBS) $(LINK_OMP)
+	    $(if $(SAN),,-Wl,-z$(comma)defs) -Wl,-z,relro -o $@ $(LIB_OBJ) $(LIBS) $(LINK_OMP)
 
 $(B)/libleenet.so: $(B)/$(SO_FILE)
 	$(Q)ln -sf $(SO_FILE) $(B)/$(SO_NAME)
@@ -274,9 +272,9 @@ install: all
 	$(fill) pkgconfig/leenet-config.cmake.in > $(CMKDIR)/leenet-config.cmake
 	$(fill) pkgconfig/leenet-config-version.cmake.in > $(CMKDIR)/leenet-config-version.cmake
 	$(INSTALL) -m 644 $(DOCS) $(DOCDIR)
-	$(if $(EXAMPLE_SRC),$(INSTALL) -m 644 $(EXAMPLE_SRC) $(DOCDIR)/examples)
-	$(if $(TOOL),$(INSTALL) -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin)
-	$(if $(wildcard man/leenet.1),$(INSTALL) -m 644 man/leenet.1 $(MANDIR))
+	$(INSTALL) -m 644 $(EXAMPLE_SRC) $(DOCDIR)/examples
+	$(INSTALL) -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin
+	$(INSTALL) -m 644 man/leenet.1 $(MANDIR)
 	$(INSTALL) -d $(COMPDIR)
 	$(INSTALL) -m 644 completions/leenet.bash $(COMPDIR)/leenet
 

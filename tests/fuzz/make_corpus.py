@@ -8,6 +8,9 @@ import os
 import struct
 import tarfile
 
+import numpy
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
@@ -29,6 +32,8 @@ def picture(mode, width=13, height=10):
         return deep
     if mode == "P":
         return colour.convert("P", palette=Image.ADAPTIVE, colors=16)
+    if mode == "CMYK":
+        return Image.merge(mode, [*colour.split(), colour.convert("L")])
     return colour.convert(mode)
 
 
@@ -72,5 +77,55 @@ def data_sets():
         write("data", name + "-skip", bytes([i + 5]) + kinds[i][:len(kinds[i]) * 2 // 3])
 
 
+def tensor(name, *shape, kind=numpy.float32):
+    values = numpy.sin(numpy.arange(int(numpy.prod(shape)))).reshape(shape).astype(kind)
+    return numpy_helper.from_array(values, name)
+
+
+def integers(name, *values):
+    return helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
+
+
+def node(operator, inputs, outputs, **attributes):
+    return helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
+
+
+def network(name, nodes, initializers, opset, size=6):
+    graph = helper.make_graph(
+        nodes, name,
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2, size, size])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = 7
+    onnx.checker.check_model(model)
+    write("model", name, model.SerializeToString())
+
+
+def networks():
+    tail = [tensor("fw", 4, 3), tensor("fb", 3)]
+    end = [node("GlobalAveragePool", "f", "p"), node("Flatten", "p", "v"), node("Gemm", "v fw fb", "logits")]
+    network("plain", [
+        node("Conv", "x w b", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("BatchNormalization", "c s o m a", "n"), node("Relu", "n", "f")] + end,
+        [tensor("w", 4, 2, 3, 3), tensor("b", 4), tensor("s", 4), tensor("o", 4), tensor("m", 4),
+         numpy_helper.from_array(numpy.ones(4, numpy.float32), "a")] + tail, 13)
+    network("branches", [
+        node("Conv", "x w", "c", strides=[2, 2]), node("MaxPool", "c", "d", kernel_shape=[2, 2], ceil_mode=1),
+        node("Conv", "d u", "e", group=2), node("Clip", "e low high", "g"), node("Concat", "d g", "h", axis=1),
+        node("Transpose", "h", "t", perm=[0, 2, 3, 1]), node("ReduceMean", "t", "r", axes=[1, 2], keepdims=0),
+        node("MatMul", "r fw", "y"), node("Add", "y fb", "z"), node("LogSoftmax", "z", "logits", axis=1)],
+        [tensor("w", 2, 2, 1, 1), tensor("u", 2, 1, 1, 1), tensor("low"), tensor("high")] + tail, 13)
+    network("shapes", [
+        node("Conv", "x w", "f", auto_pad="SAME_UPPER"), node("GlobalAveragePool", "f", "p"),
+        node("Shape", "p", "dims"), node("Gather", "dims zero", "batch", axis=0), node("Concat", "batch rest", "target", axis=0),
+        node("Reshape", "p target", "v"), node("Dropout", "v", "k"), node("Gemm", "k fw fb", "logits", alpha=0.5)],
+        [tensor("w", 4, 2, 2, 2, kind=numpy.float32), integers("zero", 0), integers("rest", -1)] + tail, 9)
+    typed = helper.make_tensor("w", TensorProto.FLOAT, [4, 2, 1, 1], [0.25 * i for i in range(8)])
+    constant = helper.make_node("Constant", [], ["half"], value=helper.make_tensor("", TensorProto.FLOAT, [1], [0.5]))
+    network("constants", [constant, node("Conv", "x w", "c"), node("Mul", "c half", "m"), node("Pad", "m pads", "q"),
+                          node("HardSwish", "q", "f")] + end, [typed, integers("pads", 0, 0, 1, 1, 0, 0, 1, 1)] + tail, 14)
+
+
 pictures()
 data_sets()
+networks()

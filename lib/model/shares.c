@@ -1,4 +1,4 @@
-/* cost.c - what leaving at an exit costs, as shares of the plain network. */
+/* shares.c - what leaving at an exit costs, as shares of the plain network. */
 #include "model/model.h"
 
 static ln__cost exit_extra(const ln_model *model, const ln__gates *gates, uint32_t exit)
