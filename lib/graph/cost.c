@@ -80,12 +80,14 @@ static void mark_reads(search *s)
             s->dying[s->last[v]]++;
 }
 
-/* Where a head would find a picture or a sequence, not a vector. */
+/* Where a head would find a picture or a sequence, not a vector, under a name
+ * (values inside one ONNX node that became several have none). */
 static bool is_place(const search *s, int32_t v)
 {
     const ln__tensor *t = &s->one->of[v];
+    const char *name = s->graph->values[v].name;
 
-    return t->dtype == LN__F32 && t->rank >= 3 && t->rank <= 5 && s->row[v] && ln__dims_product(t, 2, t->rank) > 1;
+    return name != NULL && name[0] != '\0' && t->dtype == LN__F32 && t->rank >= 3 && t->rank <= 5 && s->row[v] && ln__dims_product(t, 2, t->rank) > 1;
 }
 
 /* A place after something that costs nothing (an activation, a pool) takes the
