@@ -7,6 +7,7 @@
 #   make bench [MODELS=]   times networks (bench/bench.sh)
 #   make conformance CASES=FOLDER                ONNX cases, laid out as ONNX stores them
 #   make asan ubsan tsan valgrind                the tests under each of them
+#   make docs              docs/operators.md from the operator table
 #   make fuzz              FUZZ_SECONDS=60 for each fuzz target (needs clang)
 #   make abi-check         compares with abi/leenet-*.abi; make abi-save writes it
 #   make install uninstall PREFIX=/usr/local DESTDIR= LIBDIR=$(PREFIX)/lib
@@ -91,7 +92,7 @@ SO_FILE  := libleenet.so.$(VERSION)
 SO_NAME  := libleenet.so.$(SOVERSION)
 
 .PHONY: all examples check check-quick check-run demo bench conformance asan ubsan tsan \
-        valgrind fuzz abi-check abi-save install uninstall deps clean
+        valgrind fuzz docs abi-check abi-save install uninstall deps clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -183,10 +184,13 @@ $(B)/tests/test_%: $(B)/obj/tests/test_%.o $(B)/libleenet-internal.a
 	$(Q)mkdir -p $(@D)
 	$(call say,LD)$(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs check) $(LIBS) $(LINK_OMP)
 
-# Programs that scripts use to look inside the library.
-$(B)/tests/plan_run: $(B)/obj/tests/plan_run.o $(B)/libleenet-internal.a
+# Programs that scripts use to look inside the library, and that print pages.
+$(B)/tests/plan_run $(B)/tests/make_operators: $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libleenet-internal.a
 	$(Q)mkdir -p $(@D)
 	$(call say,LD)$(LINK) -o $@ $^ $(LIBS) $(LINK_OMP)
+
+docs: $(B)/tests/make_operators
+	$(Q)$< > $(B)/operators.md && cp $(B)/operators.md docs/operators.md
 
 # A fuzz target with a driver that runs it on the files of its corpus.
 $(B)/tests/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/driver.o $(B)/libleenet-internal.a

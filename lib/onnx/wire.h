@@ -29,7 +29,8 @@ typedef struct ln__field {
 
 static inline ln__wire ln__wire_make(const void *data, size_t size)
 {
-    ln__wire wire = { data, (const uint8_t *)data + size, NULL };
+    const uint8_t *first = data == NULL ? (const uint8_t *)"" : data;     /* nothing may be NULL */
+    ln__wire wire = { first, first + size, NULL };
     return wire;
 }
 
