@@ -333,7 +333,7 @@ static ln_status place_data(ln__onnx_tensor *out, ln__onnx *onnx, source *s, con
         out->tensor.data = s->raw;
     else
         st = convert(&out->tensor.data, onnx, s, message, elements, err);
-    if (st == LN_OK && types[s->type].is_float && has_nan(out->tensor.data, elements))
+    if (st == LN_OK && !onnx->accept_nan && types[s->type].is_float && has_nan(out->tensor.data, elements))
         st = tensor_fail(err, LN_E_FORMAT, onnx, s, "holds values that are not numbers (NaN)");
     return st;
 }

@@ -74,6 +74,7 @@ struct ln__onnx {
     ln__file file; uint8_t *copy;
     const uint8_t *data; size_t size;
     uint64_t max_bytes, max_file_bytes, max_external_bytes;
+    bool accept_nan;            /* its tensors are data to be fed, not weights */
     ln__onnx_external *externals;
 
     int64_t ir_version, opset;
