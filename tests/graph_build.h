@@ -139,7 +139,7 @@ static inline void build_refused(ln__graph *g, int64_t rows, ln_status status, c
     ln__shapes *s = NULL;
     ln_status st = ln__shapes_infer(&s, g, rows, &err);
 
-    ck_assert_msg(st == status, "%s: %s", ln_status_name(st), err.text);
+    ck_assert_msg(st == status, "status %d: %s", (int)st, err.text);
     ck_assert_ptr_null(s);
     ck_assert_msg(strstr(err.text, part) != NULL, "'%s' lacks '%s'", err.text, part);
     ck_assert_msg(strstr(err.text, "test.onnx") != NULL, "%s", err.text);

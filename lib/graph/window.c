@@ -31,8 +31,10 @@ static bool resolve(const ln__window *w, int32_t d, int64_t in, int64_t *begin, 
     if (room < 0)
         return false;
     *out = room / w->stride[d] + 1;
-    if (w->ceil_mode && w->auto_pad == LN__PAD_GIVEN && room % w->stride[d] != 0 && *out * w->stride[d] < in + *begin)
-        ++*out;
+    if (w->ceil_mode && w->auto_pad == LN__PAD_GIVEN) {
+        *out += room % w->stride[d] != 0;
+        *out -= (*out - 1) * w->stride[d] >= in + *begin;
+    }
     return true;
 }
 

@@ -1,0 +1,300 @@
+/* Shape inference: what it refuses, how it follows rows, what it computes on the
+ * way; and windows. */
+#include "graph_build.h"
+
+static ln__ctx ctx;
+static ln__graph *g;
+static int32_t x;       /* [N, 4, 8, 8] */
+
+static void setup(void)
+{
+    ctx = ln__ctx_make(NULL, NULL, NULL);
+    g = build_new(&ctx, 1 << 20);
+    x = build_input(g, "x", DIMS(-1, 4, 8, 8));
+}
+
+static void teardown(void)
+{
+    ln__graph_free(g);
+}
+
+static const float zeros[2048];
+
+static ln__node *conv(int64_t channels, int64_t kernel)
+{
+    ln__node *n = NODE(g, CONV, x, build_f32(g, zeros, DIMS(6, channels, kernel, kernel)));
+
+    n->u.conv.group = 1;
+    n->u.conv.window = (ln__window){ .spatial = 2, .stride = { 1, 1 }, .dilation = { 1, 1 }, .kernel = { kernel, kernel } };
+    return n;
+}
+
+static void expect_shape(int32_t v, int64_t rows, const char *want)
+{
+    ln_error err = { 0 };
+    ln__shapes *s = NULL;
+    char text[128];
+
+    ck_assert_msg(ln__shapes_infer(&s, g, rows, &err) == LN_OK, "%s", err.text);
+    ck_assert_str_eq(ln__shape_text(text, &s->of[v]), want);
+    ln__shapes_free(s, &ctx);
+}
+
+START_TEST(convolutions)
+{
+    ln__node *n = conv(4, 3);
+
+    n->u.conv.window.stride[0] = 2;
+    n->u.conv.window.pad_end[1] = 3;
+    expect_shape(n->out[0], 5, "[5, 6, 3, 9]");
+    n = conv(4, 3);
+    n->u.conv.window = (ln__window){ 0 };       /* as read without any attribute */
+    expect_shape(n->out[0], 2, "[2, 6, 6, 6]");
+    n = conv(4, 3);
+    n->u.conv.window.stride[0] = n->u.conv.window.stride[1] = 2;
+    n->u.conv.window.auto_pad = LN__PAD_SAME_LOWER;
+    expect_shape(n->out[0], 1, "[1, 6, 4, 4]");
+}
+END_TEST
+
+typedef void (*spoil_fn)(ln__node *n);
+static void group_zero(ln__node *n) { n->u.conv.group = 0; }
+static void group_three(ln__node *n) { n->u.conv.group = 3; }
+static void stride_zero(ln__node *n) { n->u.conv.window.stride[1] = 0; }
+static void stride_negative(ln__node *n) { n->u.conv.window.stride[0] = -1; }
+static void dilation_huge(ln__node *n) { n->u.conv.window.dilation[0] = (int64_t)1 << 62; }
+static void kernel_differs(ln__node *n) { n->u.conv.has_kernel = true; n->u.conv.window.kernel[0] = 5; }
+static void one_dimension(ln__node *n) { n->u.conv.window.spatial = 1; }
+static void pads_huge(ln__node *n) { n->u.conv.window.pad_begin[0] = (int64_t)1 << 39; }
+static void pads_past_all(ln__node *n) { n->u.conv.window.pad_begin[0] = INT64_MAX; }
+static void pads_negative(ln__node *n) { n->u.conv.window.pad_begin[0] = -1; }
+
+static const struct { spoil_fn spoil; ln_status status; const char *part; } spoiled[] = {
+    { group_zero, LN_E_FORMAT, "group is 0" }, { group_three, LN_E_FORMAT, "group 3" },
+    { stride_zero, LN_E_FORMAT, "stride 0" }, { stride_negative, LN_E_FORMAT, "stride -1" },
+    { dilation_huge, LN_E_FORMAT, "[1, 4, 8, 8]" }, { kernel_differs, LN_E_FORMAT, "kernel_shape says 5" },
+    { one_dimension, LN_E_FORMAT, "1 spatial" }, { pads_huge, LN_E_LIMIT, "limit" },
+    { pads_past_all, LN_E_FORMAT, "window" }, { pads_negative, LN_E_UNSUPPORTED, "negative" },
+};
+
+START_TEST(convolutions_refused)
+{
+    spoiled[_i].spoil(conv(4, 3));
+    build_refused(g, 1, spoiled[_i].status, spoiled[_i].part);
+    build_refused(g, 1, spoiled[_i].status, "node 0 'v0_0' (CONV)");
+}
+END_TEST
+
+START_TEST(convolution_inputs_refused)
+{
+    conv(3, 3);
+    build_refused(g, 1, LN_E_FORMAT, "weights [6, 3, 3, 3] do not fit");
+    g->n_nodes = 0;
+    conv(4, 9)->u.conv.window.kernel[0] = 9;
+    build_refused(g, 1, LN_E_FORMAT, "window");
+    g->n_nodes = 0;
+    NODE(g, CONV, x, build_f32(g, zeros, DIMS(6, 4, 3, 3)), build_f32(g, zeros, DIMS(7)))->u.conv.group = 1;
+    build_refused(g, 1, LN_E_FORMAT, "bias has shape [7]; 6");
+    g->n_nodes = 0;
+    NODE(g, CONV, x)->u.conv.group = 1;
+    build_refused(g, 1, LN_E_FORMAT, "1 inputs");
+    g->n_nodes = 0;
+    NODE(g, CONV, x, x)->u.conv.group = 1;
+    build_refused(g, 1, LN_E_UNSUPPORTED, "input 1 is computed when the network runs");
+}
+END_TEST
+
+#define REFUSED(status, part, ...) do { g->n_nodes = 0; __VA_ARGS__; build_refused(g, 1, (status), (part)); } while (0)
+
+START_TEST(shapes_refused)
+{
+    ln__node *n;
+    int64_t big = (int64_t)1 << 40;
+
+    REFUSED(LN_E_FORMAT, "-1 twice", NODE(g, RESHAPE, x, build_i64(g, I64S(-1, -1), 2)));
+    REFUSED(LN_E_FORMAT, "shape has -2", NODE(g, RESHAPE, x, build_i64(g, I64S(-2, 128), 2)));
+    REFUSED(LN_E_FORMAT, "100 elements", NODE(g, RESHAPE, x, build_i64(g, I64S(10, 10), 2)));
+    REFUSED(LN_E_FORMAT, "copies dimension 4", NODE(g, RESHAPE, x, build_i64(g, I64S(0, 0, 0, 0, 0), 5)));
+    REFUSED(LN_E_FORMAT, "too large", NODE(g, RESHAPE, x, build_i64(g, I64S(big, big, -1), 3)));
+    REFUSED(LN_E_FORMAT, "twice or out of range", n = NODE(g, TRANSPOSE, x); n->u.transpose.n_perm = 4;
+            memcpy(n->u.transpose.perm, I64S(0, 1, 1, 2), 32));
+    REFUSED(LN_E_FORMAT, "3 numbers for 4", NODE(g, TRANSPOSE, x)->u.transpose.n_perm = 3);
+    REFUSED(LN_E_FORMAT, "axis 4", NODE(g, CONCAT, x, x)->u.axis.axis = 4);
+    REFUSED(LN_E_FORMAT, "does not go beside", NODE(g, CONCAT, x, build_f32(g, zeros, DIMS(1, 4, 7, 8)))->u.axis.axis = 1);
+    REFUSED(LN_E_FORMAT, "do not go together", NODE(g, BINARY, x, build_f32(g, zeros, DIMS(3, 1, 1))));
+    REFUSED(LN_E_LIMIT, "limit", NODE(g, CONSTANT_OF_SHAPE, build_i64(g, I64S(big), 1))->u.fill.value =
+            (ln__tensor){ .dtype = LN__F32, .rank = 1, .dim = { 1 }, .data = zeros });
+    REFUSED(LN_E_LIMIT, "too large", NODE(g, EXPAND, x, build_i64(g, I64S(1 << 21, 1 << 20, 4, 8, 8), 5)));
+    REFUSED(LN_E_FORMAT, "cannot be expanded", NODE(g, EXPAND, x, build_i64(g, I64S(1 << 20, 1 << 20, 8, 8), 4)));
+    REFUSED(LN_E_LIMIT, "limit", NODE(g, TILE, x, build_i64(g, I64S(1, 1 << 10, 1 << 10, 1), 4)));
+    REFUSED(LN_E_LIMIT, "repeats", NODE(g, TILE, x, build_i64(g, I64S(1, INT64_MAX, 1, 1), 4)));
+    REFUSED(LN_E_LIMIT, "limit", NODE(g, PAD, x, build_i64(g, I64S(0, 0, 1 << 30, 1, 0, 0, 0, 0), 8)));
+    REFUSED(LN_E_FORMAT, "pads", NODE(g, PAD, x, build_i64(g, I64S(0, 0, INT64_MAX, 1, 0, 0, 0, 0), 8)));
+    REFUSED(LN_E_FORMAT, "reflect", NODE(g, PAD, x, build_i64(g, I64S(0, 0, 9, 0, 0, 0, 0, 0), 8))->u.pad.mode = LN__PAD_REFLECT);
+    REFUSED(LN_E_FORMAT, "two numbers for each axis", NODE(g, PAD, x, build_i64(g, I64S(1, 1), 2)));
+    REFUSED(LN_E_FORMAT, "pads -2 and -7", NODE(g, PAD, x, build_i64(g, I64S(0, 0, 0, -2, 0, 0, 0, -7), 8)));
+    REFUSED(LN_E_FORMAT, "index 9", n = NODE(g, SHAPE, x); NODE(g, GATHER, n->out[0], build_i64(g, I64S(9), 1)));
+    REFUSED(LN_E_FORMAT, "steps not 0", NODE(g, SLICE, x, build_i64(g, I64S(0), 1), build_i64(g, I64S(1), 1),
+            build_i64(g, I64S(1), 1), build_i64(g, I64S(0), 1)));
+    REFUSED(LN_E_FORMAT, "3 equal parts", build_node(g, LN__SPLIT, "Split", IDS(x), 3)->u.split.axis = 1);
+    REFUSED(LN_E_FORMAT, "parts make 3 of 4", build_node(g, LN__SPLIT, "Split", IDS(x, build_i64(g, I64S(1, 2), 2)), 2)->u.split.axis = 1);
+    REFUSED(LN_E_FORMAT, "only 1 can be left out", NODE(g, SQUEEZE, x, build_i64(g, I64S(1), 1)));
+    REFUSED(LN_E_FORMAT, "given twice", NODE(g, UNSQUEEZE, x, build_i64(g, I64S(0, 0), 2)));
+    REFUSED(LN_E_FORMAT, "at most 8", NODE(g, UNSQUEEZE, x, build_i64(g, I64S(0, 1, 2, 3, 4), 5)));
+}
+END_TEST
+
+START_TEST(numbers_refused)
+{
+    ln__node *n;
+    int32_t a = build_f32(g, zeros, DIMS(1, 256));
+
+    REFUSED(LN_E_FORMAT, "cannot be multiplied", NODE(g, MATMUL, a, build_f32(g, zeros, DIMS(200, 5)))->u.matmul.alpha = 1);
+    REFUSED(LN_E_FORMAT, "a bias of shape [3]", NODE(g, MATMUL, a, build_f32(g, zeros, DIMS(256, 2)), build_f32(g, zeros, DIMS(3))));
+    REFUSED(LN_E_FORMAT, "scale has shape [3]; 4", NODE(g, BATCHNORM, x, build_f32(g, zeros, DIMS(3)), build_f32(g, zeros, DIMS(4)),
+            build_f32(g, zeros, DIMS(4)), build_f32(g, zeros, DIMS(4))));
+    REFUSED(LN_E_FORMAT, "scales must be one positive", NODE(g, RESIZE, x, LN__NO_VALUE, build_f32(g, F32S(1, 1, 0, 1), DIMS(4))));
+    REFUSED(LN_E_FORMAT, "either scales or sizes", NODE(g, RESIZE, x));
+    REFUSED(LN_E_LIMIT, "limit", NODE(g, RESIZE, x, LN__NO_VALUE, build_f32(g, F32S(1, 1, 1e5f, 1e5f), DIMS(4))));
+    REFUSED(LN_E_FORMAT, "given twice or out of range", n = NODE(g, REDUCE, x); n->u.reduce.n_axes = 2; n->u.reduce.axes[0] = -4);
+    REFUSED(LN_E_FORMAT, "size is 0", NODE(g, LRN, x));
+    REFUSED(LN_E_FORMAT, "3 groups", n = NODE(g, NORM, x); n->u.norm.kind = LN__NORM_GROUP; n->u.norm.groups = 3);
+    REFUSED(LN_E_FORMAT, "axis 7", NODE(g, SOFTMAX, x)->u.softmax.axis = 7);
+    REFUSED(LN_E_FORMAT, "division by zero", NODE(g, BINARY, build_i64(g, I64S(1), 1), build_i64(g, I64S(0), 1))->u.binary.kind = LN__DIV);
+    REFUSED(LN_E_FORMAT, "overflow", NODE(g, BINARY, build_i64(g, I64S(INT64_MAX), 1), build_i64(g, I64S(2), 1))->u.binary.kind = LN__MUL);
+    REFUSED(LN_E_UNSUPPORTED, "integers", NODE(g, UNARY, build_i64(g, I64S(1), 1))->u.unary.kind = LN__SQRT);
+    REFUSED(LN_E_FORMAT, "smaller than the kernel", n = NODE(g, POOL, x); n->u.pool.window = (ln__window){ .spatial = 2,
+            .kernel = { 2, 2 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { 2, 0 } });
+    REFUSED(LN_E_FORMAT, "made by no node", NODE(g, UNARY, build_value(g, "lost")));
+    REFUSED(LN_E_FORMAT, "made by no node before", n = NODE(g, UNARY, x); n->in[0] = n->out[0]);
+}
+END_TEST
+
+START_TEST(inputs_refused)
+{
+    g->inputs[0].type.dim[2] = -1;
+    build_refused(g, 1, LN_E_UNSUPPORTED, "dimension 2 is not fixed");
+    g->inputs[0].type.dim[2] = -8;
+    build_refused(g, 1, LN_E_LIMIT, "negative dimension");
+    g->inputs[0].type.dim[2] = (int64_t)1 << 40;
+    build_refused(g, 1, LN_E_LIMIT, "limit");
+}
+END_TEST
+
+/* ---- Rows -------------------------------------------------------------------------------- */
+
+START_TEST(shape_arithmetic_follows_rows)
+{
+    ln__node *shape = NODE(g, SHAPE, x), *first = NODE(g, GATHER, shape->out[0], build_i64(g, I64S(0), 1));
+    ln__node *target = NODE(g, CONCAT, first->out[0], build_i64(g, I64S(-1), 1));
+    ln__node *flat = NODE(g, RESHAPE, x, target->out[0]);
+    bool row[BUILD_VALUES];
+
+    expect_shape(flat->out[0], 7, "[7, 256]");
+    ck_assert_int_eq(ln__graph_row_values(row, g, NULL), LN_OK);
+    ck_assert(row[x] && row[flat->out[0]] && !row[shape->out[0]] && !row[target->out[0]]);
+}
+END_TEST
+
+START_TEST(a_file_for_one_row_takes_more)
+{
+    ln__node *flat = NODE(g, RESHAPE, x, build_i64(g, I64S(1, 256), 2));
+
+    g->inputs[0].type.dim[0] = 1;
+    g->batch_fixed = true;
+    expect_shape(flat->out[0], 1, "[1, 256]");
+    expect_shape(flat->out[0], 3, "[3, 256]");
+    g->batch_fixed = false;         /* as declared, then */
+    expect_shape(flat->out[0], 3, "[1, 256]");
+}
+END_TEST
+
+START_TEST(what_takes_one_row_only)
+{
+    ln__node *n = NODE(g, RESHAPE, x, build_i64(g, I64S(16, 16), 2));
+    bool row[BUILD_VALUES];
+
+    g->inputs[0].type.dim[0] = 1;
+    g->batch_fixed = true;
+    expect_shape(n->out[0], 1, "[16, 16]");
+    build_refused(g, 3, LN_E_UNSUPPORTED, "256 elements");
+    ck_assert_int_eq(ln__graph_row_values(row, g, NULL), LN_OK);
+    ck_assert(row[x] && !row[n->out[0]]);
+}
+END_TEST
+
+START_TEST(what_mixes_rows)
+{
+    ln__node *n = NODE(g, REDUCE, x);
+
+    n->u.reduce.n_axes = 1;
+    build_refused(g, 2, LN_E_UNSUPPORTED, "across the rows");
+    g->n_nodes = 0;
+    n = NODE(g, GATHER, x, build_i64(g, I64S(0), 1));
+    build_refused(g, 2, LN_E_UNSUPPORTED, "across the rows");
+    expect_shape(n->out[0], 1, "[1, 4, 8, 8]");
+}
+END_TEST
+
+/* ---- Windows ----------------------------------------------------------------------------- */
+
+START_TEST(windows)
+{
+    ln__window w = { .spatial = 1, .kernel = { 3 }, .stride = { 2 }, .dilation = { 1 }, .auto_pad = LN__PAD_SAME_UPPER };
+    int64_t in = 8, begin, end, out;
+
+    ck_assert(ln__window_resolve(&w, &in, &begin, &end, &out) && begin == 0 && end == 1 && out == 4);
+    w.auto_pad = LN__PAD_SAME_LOWER;
+    ck_assert(ln__window_resolve(&w, &in, &begin, &end, &out) && begin == 1 && end == 0 && out == 4);
+    w.auto_pad = LN__PAD_VALID;
+    ck_assert(ln__window_resolve(&w, &in, &begin, &end, &out) && begin == 0 && end == 0 && out == 3);
+    w.auto_pad = LN__PAD_GIVEN;
+    w.ceil_mode = true;
+    ck_assert(ln__window_resolve(&w, &in, &begin, &end, &out) && out == 4);
+    w.kernel[0] = 1;                /* a further window would begin in the padding */
+    w.pad_end[0] = 1;
+    ck_assert(ln__window_resolve(&w, &in, &begin, &end, &out) && out == 4);
+    w.kernel[0] = 10;
+    ck_assert(!ln__window_resolve(&w, &in, &begin, &end, &out));
+}
+END_TEST
+
+START_TEST(big_tensors_are_not_counted_wrong)
+{
+    ln__tensor t = { .rank = 3, .dim = { (int64_t)1 << 31, (int64_t)1 << 31, 4 } };
+    int64_t n;
+
+    ck_assert(!ln__tensor_elements(&t, &n));
+    t.dim[1] = 0;
+    ck_assert(ln__tensor_elements(&t, &n) && n == 0);
+    t.dim[2] = -1;
+    ck_assert(!ln__tensor_elements(&t, &n));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("graph shapes");
+    TCase *c = tcase_create("inference");
+    SRunner *r = srunner_create(s);
+    int failed;
+
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, convolutions);
+    tcase_add_loop_test(c, convolutions_refused, 0, (int)LN__COUNT(spoiled));
+    tcase_add_test(c, convolution_inputs_refused);
+    tcase_add_test(c, shapes_refused);
+    tcase_add_test(c, numbers_refused);
+    tcase_add_test(c, inputs_refused);
+    tcase_add_test(c, shape_arithmetic_follows_rows);
+    tcase_add_test(c, a_file_for_one_row_takes_more);
+    tcase_add_test(c, what_takes_one_row_only);
+    tcase_add_test(c, what_mixes_rows);
+    tcase_add_test(c, windows);
+    tcase_add_test(c, big_tensors_are_not_counted_wrong);
+    suite_add_tcase(s, c);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
