@@ -48,10 +48,11 @@ WARN     := -Wall -Wextra
 WARN_C   := -Wvla -Wstrict-prototypes
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 # oneDNN runs on libgomp, and two OpenMP libraries in one process fight for the
-# processors: clang takes libgomp as well, and its omp.h (alone: the folder it
-# is in has others of gcc's own).
-ifneq (,$(findstring clang,$(CC)))
-OPENMP   ?= -fopenmp-simd -I$(B)/omp
+# processors: clang takes libgomp as well, and its omp.h (alone: the folder it is
+# in has others of gcc's own; and clang knows no arguments of __malloc__).
+CLANG   := $(findstring clang,$(CC))
+ifneq (,$(CLANG))
+OPENMP   ?= -fopenmp-simd -I$(B)/clang -Wno-unknown-pragmas
 LINK_OMP ?= -lgomp
 else
 OPENMP   ?= -fopenmp
@@ -99,10 +100,12 @@ SO_NAME  := libleenet.so.$(SOVERSION)
 all: $(TOOL) $(B)/libleenet.so $(B)/libleenet.a
 
 # Says what is missing before a compiler does.
-$(B)/have-build: .ci/deps
+$(B)/have-build: .ci/deps Makefile
 	$(Q)mkdir -p $(@D)
 	$(Q)CC="$(CC)" .ci/deps look build
-	$(Q)mkdir -p $(B)/omp && ln -sf "$$(gcc -print-file-name=include/omp.h 2>/dev/null)" $(B)/omp/omp.h || true
+	$(if $(CLANG),$(Q)mkdir -p $(B)/clang && rm -f $(B)/clang/omp.h && \
+	    printf '#define __malloc__(...) __malloc__\n#include "%s"\n#undef __malloc__\n' \
+	    "$$(gcc -print-file-name=include/omp.h)" > $(B)/clang/omp.h)
 	$(Q)touch $@
 
 # ---- Library -------------------------------------------------------------------

@@ -12,24 +12,28 @@ static void ask(const ln_model *model)
 {
     ln_exit_candidate candidates[8];
     ln_preprocess preprocess = LN_PREPROCESS_INIT;
+    ln_model_info info = LN_MODEL_INFO_INIT;
     size_t count;
 
+    if (ln_model_get_info(model, &info, NULL) < 0)
+        abort();
     for (uint32_t i = 0; i < ln_model_exit_count(model); i++) {
-        ln_exit_info info = LN_EXIT_INFO_INIT;
-        if (ln_exit_get_info(model, i, &info, NULL) < 0)
+        ln_exit_info exit = LN_EXIT_INFO_INIT;
+        if (ln_exit_get_info(model, i, &exit, NULL) < 0)
             abort();
         for (uint32_t p = 0; p < ln_model_point_count(model); p++)
             if (!(ln_point_threshold(model, p, i) >= 0.0))
                 abort();
     }
     for (uint32_t p = 0; p < ln_model_point_count(model); p++) {
-        ln_point_info info = LN_POINT_INFO_INIT;
-        if (ln_point_get_info(model, p, &info, NULL) < 0)
+        ln_point_info point = LN_POINT_INFO_INIT;
+        if (ln_point_get_info(model, p, &point, NULL) < 0)
             abort();
     }
     (void)ln_model_class_name(model, (int32_t)ln_model_class_count(model) - 1);
     (void)ln_model_get_preprocess(model, &preprocess, NULL);
-    (void)ln_exit_candidates(model, candidates, 8, &count, NULL);
+    if (ln_exit_candidates(model, candidates, 8, &count, NULL) >= 0 && count > info.nodes)
+        abort();
 }
 
 static void run(ln_model *model, const ln_model_info *info)
@@ -73,9 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.allocator = &allocator;
     options.max_memory = 64 << 20;
     if (ln_model_load_memory(&model, data, size, &options, NULL) >= 0) {
+        ask(model);
         if (ln_model_get_info(model, &info, NULL) < 0)
             abort();
-        ask(model);
         if (info.macs < 10000000 && info.params < 10000000
             && (uint64_t)info.channels * info.height * info.width < 1000000)
             run(model, &info);
