@@ -402,6 +402,41 @@ START_TEST(same_numbers_at_every_opset)
 }
 END_TEST
 
+/* x float16 [1,4,2,2] -> Relu -> y. */
+START_TEST(float16_networks_are_cast)
+{
+    static const int64_t x[] = { 1, 4, 2, 2 };
+    ln_error err = { 0, 0, "" };
+    ln__buffer graph, model;
+    ln__onnx *onnx;
+    ln__onnx_edit *edit;
+    char path[256];
+    bytes b;
+    int casts = 0;
+
+    ln__buffer_init(&graph, &plain);
+    ln__buffer_init(&model, &plain);
+    put_node(&graph, "Relu", "x", "y", NULL);
+    put_value_info(&graph, 11, "x", 10, 4, x);
+    put_value_info(&graph, 12, "y", 10, 4, x);
+    put_model(&model, 8, 13, &graph);
+    ck_assert_int_eq(ln__onnx_load_memory(&onnx, &plain, model.data, model.size, NULL, &err), LN_OK);
+    ck_assert_int_eq(ln__onnx_edit_new(&edit, onnx, &err), LN_OK);
+    add_everything(edit, "y", 4, true);
+    ck_assert_msg(ln__onnx_save(edit, in_folder(path, "half", 0), &err) == LN_OK, "%s", err.text);
+    ln__onnx_edit_free(edit);
+    ln__onnx_free(onnx);
+    b = read_bytes(path);
+    for (size_t i = 0; i + 6 <= b.size; i++)
+        casts += memcmp(b.data + i, "\"\x04" "Cast", 6) == 0;     /* op_type */
+    ck_assert_int_eq(casts, 1);
+    ln__onnx_free(load(path));
+    free(b.data);
+    ln__buffer_free(&model);
+    unlink(path);
+}
+END_TEST
+
 /* ---- ONNX's own checker -------------------------------------------------------------------- */
 
 START_TEST(onnx_checker_agrees)
@@ -505,6 +540,7 @@ int main(void)
     tcase_add_test(tests, what_cannot_be_saved);
     tcase_add_test(tests, external_data_comes_in);
     tcase_add_test(tests, same_numbers_at_every_opset);
+    tcase_add_test(tests, float16_networks_are_cast);
     tcase_add_test(tests, onnx_checker_agrees);
     tcase_add_test(tests, memory_running_out_while_saving);
     suite_add_tcase(suite, tests);

@@ -30,6 +30,8 @@ struct ln__onnx_edit {
     ln__onnx_metadata_entry *metadata; size_t n_metadata, metadata_capacity;
     const char **names; size_t n_names, names_capacity;     /* all values made by nodes of ours */
 
+    ln__map types;              /* value of the file -> LN__ONNX_* */
+    ln__map casts;              /* those read as float32 through a node of ours */
     ln__buffer node;            /* the node that attributes are added to; empty: none */
     ln__buffer nodes, outputs;  /* finished fields of GraphProto */
 };
@@ -41,6 +43,10 @@ const char *ln__edit_name(ln__onnx_edit *edit, const char *base, const char *tai
 /* As ln__onnx_add_node, with two outputs (second NULL: one). */
 void ln__edit_node(ln__onnx_edit *edit, const char *type, const char *first, const char *second,
                    const char *const *inputs, int32_t n_inputs);
+/* value_types.c. False: no memory. */
+bool ln__edit_find_types(ln__onnx_edit *edit);
+/* True for a value of the network that is a float, but not float32. */
+bool ln__edit_needs_cast(const ln__onnx_edit *edit, const char *value);
 void ln__edit_close_node(ln__onnx_edit *edit);
 const ln__added_tensor *ln__edit_tensor(const ln__onnx_edit *edit, const char *name);   /* NULL: none of that name */
 

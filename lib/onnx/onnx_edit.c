@@ -16,6 +16,10 @@ ln_status ln__onnx_edit_new(ln__onnx_edit **out, const ln__onnx *onnx, ln_error 
     ln__buffer_init(&edit->node, &edit->ctx);
     ln__buffer_init(&edit->nodes, &edit->ctx);
     ln__buffer_init(&edit->outputs, &edit->ctx);
+    if (!ln__edit_find_types(edit)) {
+        ln__onnx_edit_free(edit);
+        return ln__onnx_nomem(err, onnx);
+    }
     *out = edit;
     return LN_OK;
 }
@@ -156,12 +160,9 @@ void ln__edit_close_node(ln__onnx_edit *edit)
     edit->node.size = 0;
 }
 
-void ln__edit_node(ln__onnx_edit *edit, const char *type, const char *first, const char *second,
-                   const char *const *inputs, int32_t n_inputs)
+static void start_node(ln__onnx_edit *edit, const char *type, const char *first, const char *second)
 {
     ln__edit_close_node(edit);
-    for (int32_t i = 0; i < n_inputs; i++)
-        ln__put_text(&edit->node, 1, inputs[i]);
     ln__put_text(&edit->node, 2, first);
     note_made(edit, first);
     if (second != NULL) {
@@ -171,6 +172,31 @@ void ln__edit_node(ln__onnx_edit *edit, const char *type, const char *first, con
     /* The name says that the node is ours, whatever its output is called. */
     ln__put_text(&edit->node, 3, ln__edit_name(edit, first, ""));
     ln__put_text(&edit->node, 4, type);
+}
+
+/* Heads and gates compute in float32: what else the network has is cast, once. */
+static void cast_input(ln__onnx_edit *edit, const char *value)
+{
+    const char *name;
+
+    if (!ln__edit_needs_cast(edit, value) || ln__map_get(&edit->casts, value) >= 0)
+        return;
+    name = ln__edit_name(edit, value, ".float");
+    if (!ln__map_put(&edit->casts, ln__edit_text(edit, value), 0))
+        edit->failed = true;
+    start_node(edit, "Cast", name, NULL);
+    ln__put_text(&edit->node, 1, value);
+    ln__onnx_node_int(edit, "to", LN__ONNX_FLOAT);
+}
+
+void ln__edit_node(ln__onnx_edit *edit, const char *type, const char *first, const char *second,
+                   const char *const *inputs, int32_t n_inputs)
+{
+    for (int32_t i = 0; i < n_inputs; i++)
+        cast_input(edit, inputs[i]);
+    start_node(edit, type, first, second);
+    for (int32_t i = 0; i < n_inputs; i++)
+        ln__put_text(&edit->node, 1, ln__edit_needs_cast(edit, inputs[i]) ? ln__edit_name(edit, inputs[i], ".float") : inputs[i]);
 }
 
 void ln__onnx_add_node(ln__onnx_edit *edit, const char *type, const char *output, const char *const *inputs, int32_t n_inputs)

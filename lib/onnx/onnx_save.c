@@ -122,6 +122,9 @@ static ln_status check_replacements(const save *s, ln_error *err)
         const ln__replacement *r = &s->edit->replacements[i];
         if (r->node < 0 || r->node >= o->n_nodes || o->nodes[r->node].ours || r->input < 0 || r->input >= o->nodes[r->node].n_in)
             return ln__onnx_fail(err, LN_E_ARGUMENT, o, "node %d has no input %d to replace", r->node, r->input);
+        if (ln__edit_needs_cast(s->edit, o->nodes[r->node].in[r->input]))
+            return ln__onnx_node_fail(err, LN_E_UNSUPPORTED, o, &o->nodes[r->node],
+                                      "its weights are not float32: a replaced last layer cannot be saved in such a network");
     }
     return LN_OK;
 }

@@ -129,6 +129,7 @@ static ln_status fill_attribute(ln__onnx_attr *a, ln__onnx *onnx, const ln__onnx
             return attr_fail(err, LN_E_FORMAT, onnx, node, a, "is a tensor that is missing");
         st = ln__parse_tensor(&tensor, onnx, &s->last, "tensor attribute", err);
         a->t = tensor.tensor;
+        a->elem = tensor.elem;
         return st;
     case LN__ATTR_GRAPH: case LN__ATTR_GRAPHS:
         return attr_fail(err, LN_E_UNSUPPORTED, onnx, node, a, "is a graph: control flow is not supported");

@@ -363,6 +363,7 @@ ln_status ln__parse_tensor(ln__onnx_tensor *out, ln__onnx *onnx, const ln__field
         st = check_source(&s, onnx, elements, err);
     if (st < 0)
         return st;
+    out->elem = (int32_t)s.type;
     out->tensor.dtype = types[s.type].is_float ? LN__F32 : LN__I64;
     out->tensor.rank = s.rank;
     memcpy(out->tensor.dim, s.dims, sizeof out->tensor.dim);

@@ -33,7 +33,7 @@ typedef struct ln__onnx_attr {
     int64_t i;
     const char *s; size_t s_size;       /* view */
     const int64_t *ints; const float *floats; int32_t n;
-    ln__tensor t;
+    ln__tensor t; int32_t elem;         /* of a tensor: as stored */
 } ln__onnx_attr;
 
 typedef struct ln__onnx_node {
@@ -48,6 +48,7 @@ typedef struct ln__onnx_node {
 typedef struct ln__onnx_tensor {
     const char *name;
     ln__tensor tensor;
+    int32_t elem;               /* LN__ONNX_*, as stored */
     const uint8_t *external; size_t external_size;  /* bytes in another file; NULL: in this one */
     bool ours;
 } ln__onnx_tensor;
