@@ -243,7 +243,7 @@ fuzz:
 
 ABI := abi/leenet-$(SOVERSION).abi
 
-describe = abidw --headers-dir include --drop-private-types --no-corpus-path --no-comp-dir-path --no-show-locs
+describe = abidw --exported-interfaces-only --headers-dir include --drop-private-types --no-corpus-path --no-comp-dir-path --no-show-locs
 
 abi-save: $(B)/libleenet.so
 	$(Q)mkdir -p abi
