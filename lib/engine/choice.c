@@ -10,8 +10,8 @@
 
 /* ---- The rule ---------------------------------------------------------------------- */
 
-/* True if oneDNN has an optimised kernel of this kind, taking in all posts. */
-static bool available(const ln__engine *e, const ln__node *node, char choice)
+/* Winograd must take in all posts: what it would gain is lost on a second pass. */
+bool ln__choice_available(const ln__engine *e, const ln__node *node, char choice)
 {
     ln__conv_shape shape;
     ln__dnn_op *op = NULL;
@@ -56,11 +56,11 @@ static char rule(const ln__engine *e, const ln__node *node)
 {
     if (e->block == 1)
         return LN__ROWS;
-    if (suits_winograd(e, node) && available(e, node, LN__WINOGRAD))
+    if (suits_winograd(e, node) && ln__choice_available(e, node, LN__WINOGRAD))
         return LN__WINOGRAD;
-    if (suits_channels_last(e, node) && available(e, node, LN__NHWC))
+    if (suits_channels_last(e, node) && ln__choice_available(e, node, LN__NHWC))
         return LN__NHWC;
-    return available(e, node, LN__DIRECT) ? LN__DIRECT : available(e, node, LN__NHWC) ? LN__NHWC : LN__ROWS;
+    return ln__choice_available(e, node, LN__DIRECT) ? LN__DIRECT : ln__choice_available(e, node, LN__NHWC) ? LN__NHWC : LN__ROWS;
 }
 
 ln_status ln__choice_rule(ln__engine *e, ln_error *err)

@@ -191,21 +191,24 @@ LN__CLONES
 static void channel_lanes(int32_t kind, bool swapped, const float *x, const float *b, float *y,
                           int64_t pixels, int64_t step, int64_t lanes)
 {
-#define WIDE(K)                                                                             \
+#define LANES(K, n)                                                                         \
     for (int64_t p = 0; p < pixels; p++)                                                    \
-        _Pragma("GCC ivdep") for (int64_t l = 0; l < 16; l++)                               \
+        _Pragma("GCC ivdep") for (int64_t l = 0; l < (n); l++)                              \
             y[p * step + l] = swapped ? binary(K, b[l], x[p * step + l]) : binary(K, x[p * step + l], b[l])
-#define NARROW(K)                                                                           \
-    for (int64_t p = 0; p < pixels; p++)                                                    \
-        _Pragma("GCC ivdep") for (int64_t l = 0; l < lanes; l++)                            \
-            y[p * step + l] = swapped ? binary(K, b[l], x[p * step + l]) : binary(K, x[p * step + l], b[l])
+#define SIXTEEN(K) LANES(K, 16)
+#define EIGHT(K) LANES(K, 8)
+#define ANY(K) LANES(K, lanes)
     if (lanes == 16) {
-        BY_KIND(WIDE)
+        BY_KIND(SIXTEEN)
+    } else if (lanes == 8) {
+        BY_KIND(EIGHT)
     } else {
-        BY_KIND(NARROW)
+        BY_KIND(ANY)
     }
-#undef WIDE
-#undef NARROW
+#undef SIXTEEN
+#undef EIGHT
+#undef ANY
+#undef LANES
 }
 
 LN__CLONES
@@ -260,20 +263,9 @@ void ln__kernel_channel(const ln__job *job, int64_t part, int64_t parts)
     }
 }
 
-LN__CLONES
-static void affine_lanes(const float *x, const float *s, const float *t, float *y, int64_t pixels,
-                         int64_t step, int64_t lanes, float low, float high)
+LN__INLINE void affine_pixels(const float *x, const float *s, const float *t, float *y, int64_t pixels,
+                              int64_t step, int64_t lanes, float low, float high)
 {
-    if (lanes == 16) {
-        for (int64_t p = 0; p < pixels; p++)
-#pragma GCC ivdep
-            for (int64_t l = 0; l < 16; l++) {
-                float v = x[p * step + l] * s[l] + t[l];
-                v = v < low ? low : v;
-                y[p * step + l] = v > high ? high : v;
-            }
-        return;
-    }
     for (int64_t p = 0; p < pixels; p++)
 #pragma GCC ivdep
         for (int64_t l = 0; l < lanes; l++) {
@@ -281,6 +273,18 @@ static void affine_lanes(const float *x, const float *s, const float *t, float *
             v = v < low ? low : v;
             y[p * step + l] = v > high ? high : v;
         }
+}
+
+LN__CLONES
+static void affine_lanes(const float *x, const float *s, const float *t, float *y, int64_t pixels,
+                         int64_t step, int64_t lanes, float low, float high)
+{
+    if (lanes == 16)
+        affine_pixels(x, s, t, y, pixels, step, 16, low, high);
+    else if (lanes == 8)
+        affine_pixels(x, s, t, y, pixels, step, 8, low, high);
+    else
+        affine_pixels(x, s, t, y, pixels, step, lanes, low, high);
 }
 
 LN__CLONES

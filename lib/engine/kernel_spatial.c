@@ -155,6 +155,10 @@ static void reduce_group(int32_t kind, const float *x, float *y, int64_t pixels,
         reduce_lanes(LN__MEAN, x, y, pixels, step, 16);
     else if (lanes == 16 && kind == LN__MAX)
         reduce_lanes(LN__MAX, x, y, pixels, step, 16);
+    else if (lanes == 8 && kind == LN__MEAN)
+        reduce_lanes(LN__MEAN, x, y, pixels, step, 8);
+    else if (lanes == 8 && kind == LN__MAX)
+        reduce_lanes(LN__MAX, x, y, pixels, step, 8);
     else
         reduce_lanes(kind, x, y, pixels, step, lanes);
 }

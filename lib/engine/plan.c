@@ -175,12 +175,12 @@ ln_status ln__plan_run(ln__plan *plan, void *arena, float *const *in, float *con
 {
     bases b = { arena, in, out };
     for (size_t i = 0; i < plan->n_steps; i++) {
-        double before = plan->seconds ? ln__now() : 0.0;
+        double before = plan->seconds ? plan->clock() : 0.0;
         ln__dnn_status code = run_step(plan, &plan->steps[i], &b);
         if (code)
             return ln__dnn_fail(err, plan, plan->steps[i].node, code);
         if (plan->seconds)
-            plan->seconds[i] = LN__MIN(plan->seconds[i], ln__now() - before);
+            plan->seconds[i] = LN__MIN(plan->seconds[i], plan->clock() - before);
     }
     return LN_OK;
 }

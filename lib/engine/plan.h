@@ -50,6 +50,8 @@ uint64_t ln__layout_reorders(const ln__engine *engine, int64_t *count);
 ln__layout ln__layout_working(const ln__engine *engine, const ln__node *node);
 /* Fills choice[] by the rule. */
 ln_status ln__choice_rule(ln__engine *engine, ln_error *err);
+/* True if oneDNN has an optimised kernel of this kind for a convolution. */
+bool ln__choice_available(const ln__engine *engine, const ln__node *node, char choice);
 
 /* ---- choice.c ------------------------------------------------------------------- */
 
@@ -144,6 +146,7 @@ struct ln__plan {
     int32_t (*of)[3];           /* [n_values] buffer of a value in each layout, -1 */
     int32_t *out_index;         /* [n_values] stage output, -1 */
     double *seconds;            /* per step, while tuning; else NULL */
+    double (*clock)(void);
 };
 
 /* What a plan is of: nodes in order, values in and out. */
