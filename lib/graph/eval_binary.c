@@ -1,6 +1,6 @@
 /* Functions of two numbers with broadcasting. Dimensions that are walked alike
  * are merged first, so that the inner loop is long and contiguous. */
-#include "graph/graph_internal.h"
+#include "graph/graph_loops.h"
 
 #include <math.h>
 #include <string.h>
@@ -44,23 +44,17 @@ static void pair_up(pairing *p, const ln__tensor *a, const ln__tensor *b, const 
         *p = (pairing){ .rank = 1, .dim = { 1 }, .a = { 1 }, .b = { 1 } };
 }
 
-#if defined(__clang__)
-#  define NO_CARRY _Pragma("clang loop vectorize(assume_safety)")
-#else
-#  define NO_CARRY _Pragma("GCC ivdep")
-#endif
-
 #define ROW(name, expression)                                                                       \
     static void row_##name(const float *a, int64_t sa, const float *b, int64_t sb, float *y, int64_t n) \
     {                                                                                               \
         if (sa != 0 && sb != 0) {                                                                   \
-            NO_CARRY for (int64_t i = 0; i < n; i++) { float u = a[i], v = b[i]; y[i] = (expression); } \
+            LN__NO_CARRY for (int64_t i = 0; i < n; i++) { float u = a[i], v = b[i]; y[i] = (expression); } \
         } else if (sa != 0) {                                                                       \
             float v = *b;                                                                           \
-            NO_CARRY for (int64_t i = 0; i < n; i++) { float u = a[i]; y[i] = (expression); }       \
+            LN__NO_CARRY for (int64_t i = 0; i < n; i++) { float u = a[i]; y[i] = (expression); }       \
         } else {                                                                                    \
             float u = *a;                                                                           \
-            NO_CARRY for (int64_t i = 0; i < n; i++) { float v = b[i]; y[i] = (expression); }       \
+            LN__NO_CARRY for (int64_t i = 0; i < n; i++) { float v = b[i]; y[i] = (expression); }       \
         }                                                                                           \
     }
 ROW(add, u + v)
@@ -181,7 +175,7 @@ LN__EVALUATOR(affine)
     for (int64_t n = 0; n < x->dim[0]; n++)
         for (int64_t c = 0; c < channels; c++, from += inner, to += inner) {
             float a = scale[c], b = shift[c];
-            NO_CARRY
+            LN__NO_CARRY
             for (int64_t i = 0; i < inner; i++)
                 to[i] = from[i] * a + b;
         }

@@ -1,5 +1,5 @@
 /* Softmax, layer, instance and group normalisation, LRN. */
-#include "graph/graph_internal.h"
+#include "graph/graph_loops.h"
 
 #include <math.h>
 #include <string.h>

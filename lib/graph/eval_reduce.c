@@ -1,6 +1,6 @@
 /* Reductions over any axes. Neighbouring dimensions of one kind (kept, reduced)
  * are merged; the input is then read once in order. */
-#include "graph/graph_internal.h"
+#include "graph/graph_loops.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,16 +1,9 @@
 /* Functions of one number, written so that compilers vectorise them: no calls,
  * no branches, types punned through memcpy. */
-#include "graph/graph_internal.h"
+#include "graph/graph_loops.h"
 
 #include <math.h>
 #include <string.h>
-
-/* x and y are the same array or do not overlap. */
-#if defined(__clang__)
-#  define NO_CARRY _Pragma("clang loop vectorize(assume_safety)")
-#else
-#  define NO_CARRY _Pragma("GCC ivdep")
-#endif
 
 static inline float from_bits(uint32_t bits)
 {
@@ -122,7 +115,7 @@ static inline float between(float x, float least, float most)
 }
 
 #define EACH(...)                           \
-    NO_CARRY                                \
+    LN__NO_CARRY                                \
     for (size_t i = 0; i < n; i++) {        \
         float v = x[i];                     \
         y[i] = (__VA_ARGS__);               \
