@@ -338,7 +338,7 @@ START_TEST(temperature_is_found_again)
             while (labels[i] < C - 1 && (u -= p[labels[i]]) > 0)
                 labels[i]++;
         }
-        t = ln__fit_temperature(z, labels, N, C);
+        t = ln__fit_temperature(z, labels, N, C, NULL);
         ck_assert_msg(fabs(t / truth[k] - 1) < 0.05, "found %g, expected %g", t, truth[k]);
         for (int side = 0; side < 3; side++)
             for (int i = 0; i < N; i++) {
@@ -348,7 +348,7 @@ START_TEST(temperature_is_found_again)
             }
         ck_assert(at[1] < at[0] && at[1] < at[2]);
     }
-    ck_assert_double_eq(ln__fit_temperature(z, labels, 0, C), 1.0);
+    ck_assert_double_eq(ln__fit_temperature(z, labels, 0, C, NULL), 1.0);
     free(z);
     free(labels);
 }

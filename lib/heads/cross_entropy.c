@@ -79,12 +79,14 @@ static double tempered_loss(const float *logits, const int32_t *labels, int64_t 
     return total;
 }
 
-double ln__fit_temperature(const float *logits, const int32_t *labels, int64_t n, int32_t classes)
+double ln__fit_temperature(const float *logits, const int32_t *labels, int64_t n, int32_t classes, double *loss)
 {
     const double ratio = 0.6180339887498949;        /* (sqrt(5) - 1) / 2 */
     double low = -log(8.0), high = log(8.0);
     double a = high - ratio * (high - low), b = low + ratio * (high - low), at_a, at_b;
 
+    if (loss != NULL)
+        *loss = 0.0;
     if (n == 0)
         return 1.0;
     at_a = tempered_loss(logits, labels, n, classes, a);
@@ -104,5 +106,7 @@ double ln__fit_temperature(const float *logits, const int32_t *labels, int64_t n
             at_b = tempered_loss(logits, labels, n, classes, b);
         }
     }
+    if (loss != NULL)
+        *loss = LN__MIN(at_a, at_b) / (double)n;
     return exp(0.5 * (low + high));
 }

@@ -62,8 +62,9 @@ double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, 
                          float label_smoothing, float *dlogits);
 /* Rows of logits to probabilities; stable. */
 void ln__softmax_rows(const float *logits, int64_t n, int32_t classes, float *probabilities);
-/* The temperature that minimises the cross entropy of logits / t on these rows (golden section on log t, t in [1/8, 8]). */
-double ln__fit_temperature(const float *logits, const int32_t *labels, int64_t n, int32_t classes);
+/* The temperature that minimises the cross entropy of logits / t on these rows (golden section on log t, t in [1/8, 8]);
+ * *loss (may be NULL) is that mean cross entropy. */
+double ln__fit_temperature(const float *logits, const int32_t *labels, int64_t n, int32_t classes, double *loss);
 
 /* Parameters and multiply-adds of a row. */
 ln__cost ln__head_cost(const ln__head *head);

@@ -44,6 +44,8 @@ static void judge_epoch(const fitting *f, size_t rows, ln__fit_result *now)
         now->loss += f->loss[m] / (double)rows;
         now->accuracy += f->right[m] / (double)rows;
     }
+    if (f->fit->loss)
+        now->loss = f->fit->loss(f->fit->problem);
 }
 
 static ln_status run_epochs(ln__fit_result *best, fitting *f, size_t rows, ln__pool *pool, ln__reporter *reporter,

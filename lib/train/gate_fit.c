@@ -202,7 +202,7 @@ ln_status ln__gate_fit(ln__gates *gates, float *z, const ln__gate_task *task, ln
                        ln_progress *progress, const ln__ctx *ctx, ln_error *err)
 {
     gating g = { .task = task, .ctx = ctx, .best_z = z };
-    ln__fit fit = { &g, task->folds, task->epochs, LN__MAX(20, task->epochs / 4), gate_epoch, gate_judge, gate_keep };
+    ln__fit fit = { &g, task->folds, task->epochs, LN__MAX(20, task->epochs / 4), gate_epoch, gate_judge, gate_keep, NULL };
     ln__fit_result result;
     ln_status st = LN_OK;
 

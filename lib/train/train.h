@@ -8,6 +8,8 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err);
 ln_status ln__model_tune(ln_model *model, uint32_t threads, ln_error *err);
 
+enum { LN__MAX_BATCH = 1024 };
+
 /* ---- Private to train/ --------------------------------------------------------------- */
 
 /* Progress of a long call: throttled, and the way a caller stops it. */
@@ -65,6 +67,7 @@ typedef struct ln__fit {
     ln_status (*epoch)(void *problem, uint32_t model, uint32_t epoch, ln_error *err);   /* any thread; one per model */
     ln_status (*judge)(void *problem, uint32_t model, double *loss, double *right, ln_error *err);  /* sums over held-out rows */
     void      (*keep)(void *problem, uint32_t model);   /* this epoch is the best so far */
+    double    (*loss)(void *problem);   /* over all held-out rows, for choosing the epoch; NULL: judge's mean */
 } ln__fit;
 typedef struct ln__fit_result { double loss, accuracy; uint32_t epoch; } ln__fit_result;
 ln_status ln__fit_run(ln__fit_result *out, const ln__fit *fit, size_t rows, ln__pool *pool, ln__reporter *reporter,

@@ -34,8 +34,8 @@ static ln_status fill_defaults(ln_train_options *o, ln_error *err)
     o->max_memory = o->max_memory ? o->max_memory : UINT64_C(1) << 32;
     if (o->folds < 2 || o->folds > 100)
         return ln__fail(err, LN_E_ARGUMENT, "folds %u; 2..100", o->folds);
-    if (o->batch > 1024)
-        return ln__fail(err, LN_E_ARGUMENT, "batch %u; 1..1024", o->batch);
+    if (o->batch > LN__MAX_BATCH)
+        return ln__fail(err, LN_E_ARGUMENT, "batch %u; 1..%d", o->batch, LN__MAX_BATCH);
     if (o->threads > 1024)
         return ln__fail(err, LN_E_ARGUMENT, "threads %u; 1..1024", o->threads);
     if (o->epochs > 100000)
