@@ -11,13 +11,16 @@
 /* ---- The rule ---------------------------------------------------------------------- */
 
 /* Winograd must take in all posts: what it would gain is lost on a second pass. */
-bool ln__choice_available(const ln__engine *e, const ln__node *node, char choice)
+bool ln__choice_available(const ln__engine *e, const ln__node *node, char choice, bool *no_memory)
 {
     ln__conv_shape shape;
     ln__dnn_op *op = NULL;
     int32_t n_post = choice == LN__WINOGRAD ? ln__conv_fusable(node) : 0;
-    if (ln__conv_describe(&op, &shape, e, node, e->one, choice, n_post))
+    ln__dnn_status code = ln__conv_describe(&op, &shape, e, node, e->one, choice, n_post);
+    if (code) {
+        *no_memory |= ln__dnn_failure(code) == LN_E_NOMEM;
         return false;
+    }
     bool good = !ln__dnn_is_reference(op);
     ln__dnn_op_free(op);
     return good;
@@ -52,27 +55,29 @@ static bool suits_channels_last(const ln__engine *e, const ln__node *node)
     return pixels(y) <= 16 && pixels(y) > 1 && x->dim[1] >= 128 && node->u.conv.group == 1;
 }
 
-static char rule(const ln__engine *e, const ln__node *node)
+static char rule(const ln__engine *e, const ln__node *node, bool *no_memory)
 {
     if (e->block == 1)
         return LN__ROWS;
-    if (suits_winograd(e, node) && ln__choice_available(e, node, LN__WINOGRAD))
+    if (suits_winograd(e, node) && ln__choice_available(e, node, LN__WINOGRAD, no_memory))
         return LN__WINOGRAD;
-    if (suits_channels_last(e, node) && ln__choice_available(e, node, LN__NHWC))
+    if (suits_channels_last(e, node) && ln__choice_available(e, node, LN__NHWC, no_memory))
         return LN__NHWC;
-    return ln__choice_available(e, node, LN__DIRECT) ? LN__DIRECT : ln__choice_available(e, node, LN__NHWC) ? LN__NHWC : LN__ROWS;
+    if (ln__choice_available(e, node, LN__DIRECT, no_memory))
+        return LN__DIRECT;
+    return ln__choice_available(e, node, LN__NHWC, no_memory) ? LN__NHWC : LN__ROWS;
 }
 
 ln_status ln__choice_rule(ln__engine *e, ln_error *err)
 {
-    (void)err;
+    bool no_memory = false;     /* it must not decide which kernel is taken */
     int before = ln__omp_enter(1);
     for (int32_t i = 0; i < e->graph->n_nodes; i++) {
         const ln__node *node = &e->graph->nodes[i];
-        e->choice[i] = node->op == LN__CONV && !ln__is_constant(e->one, node->out[0]) ? rule(e, node) : 0;
+        e->choice[i] = node->op == LN__CONV && !ln__is_constant(e->one, node->out[0]) ? rule(e, node, &no_memory) : 0;
     }
     ln__omp_leave(before);
-    return LN_OK;
+    return no_memory ? ln__fail(err, LN_E_NOMEM, "%s: no memory to choose kernels", e->graph->file) : LN_OK;
 }
 
 /* ---- As text -------------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ static ln_status engine_fill(ln__engine *e, const ln__ctx *ctx, ln_error *err)
         return st;
     ln__dnn_status code = ln__dnn_new(&e->dnn, ctx);
     if (code)
-        return ln__fail(err, LN_E_BACKEND, "%s: oneDNN has no CPU engine: %s", g->file,
+        return ln__fail(err, ln__dnn_failure(code), "%s: no oneDNN engine: %s", g->file,
                         ln__dnn_status_text(code));
     e->block = ln__dnn_block();
     return LN_OK;
@@ -141,7 +141,7 @@ ln_status ln__gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, 
 {
     ln__dnn_status code = ln__dnn_gemm(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     if (code)
-        return ln__fail(err, LN_E_BACKEND, "matrix product [%lld, %lld] x [%lld, %lld]: oneDNN: %s",
+        return ln__fail(err, ln__dnn_failure(code), "matrix product [%lld, %lld] x [%lld, %lld]: oneDNN: %s",
                         (long long)m, (long long)k, (long long)k, (long long)n, ln__dnn_status_text(code));
     return LN_OK;
 }

@@ -22,7 +22,7 @@ ln_status ln__lower_nomem(ln__plan *plan, ln_error *err)
 
 ln_status ln__dnn_fail(ln_error *err, const ln__plan *plan, int32_t node, ln__dnn_status status)
 {
-    ln_status st = ln__node_fail(err, LN_E_BACKEND, plan->engine->graph, ln__lower_node(plan, node),
+    ln_status st = ln__node_fail(err, ln__dnn_failure(status), plan->engine->graph, ln__lower_node(plan, node),
                                  "oneDNN: %s (%d)", ln__dnn_status_text(status), status);
     if (err)
         err->detail = status;

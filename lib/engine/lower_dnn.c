@@ -79,6 +79,8 @@ static ln__dnn_status find_conv(ln__dnn_op **op, ln__conv_shape *shape, int32_t 
             *n_post = posts[k];
             if (!code && (!ln__dnn_is_reference(*op) || i + 1 == count))
                 return code;
+            if (code && ln__dnn_failure(code) == LN_E_NOMEM)    /* another kernel would only hide it */
+                return code;
             if (!code && i + 1 < count)
                 ln__dnn_op_free(*op);
             else if (code && !ln__dnn_unimplemented(code) && i + 1 == count)

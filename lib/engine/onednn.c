@@ -10,6 +10,11 @@ struct ln__dnn_desc { ln__ctx ctx; md desc; };
 
 bool ln__dnn_unimplemented(ln__dnn_status status) { return status == dnnl_unimplemented; }
 
+ln_status ln__dnn_failure(ln__dnn_status status)
+{
+    return status == dnnl_out_of_memory ? LN_E_NOMEM : LN_E_BACKEND;
+}
+
 const char *ln__dnn_status_text(ln__dnn_status status)
 {
     switch ((dnnl_status_t)status) {

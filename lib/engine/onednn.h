@@ -13,6 +13,8 @@ enum { LN__CHANNELS_LAST = -1, LN__ANY_ORDER = 0, LN__ROW_MAJOR = 1 };
 typedef int ln__dnn_status;
 bool        ln__dnn_unimplemented(ln__dnn_status status);
 const char *ln__dnn_status_text(ln__dnn_status status);
+/* LN_E_NOMEM where memory ran out, ours or its own; else LN_E_BACKEND. */
+ln_status   ln__dnn_failure(ln__dnn_status status);
 const char *ln__dnn_version(void);      /* "2.6.3" */
 const char *ln__dnn_isa(void);          /* "avx512_core" */
 const char *ln__dnn_backend(void);      /* "oneDNN 2.6.3, avx512_core" */

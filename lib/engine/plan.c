@@ -33,7 +33,7 @@ static ln_status fill_plan(ln__plan *plan, const ln__part *part, ln_error *err)
         return st;
     ln__dnn_status code = ln__dnn_stream_new(&plan->stream, plan->engine->dnn);
     if (code)
-        return ln__fail(err, LN_E_BACKEND, "%s: oneDNN: %s", plan->engine->graph->file, ln__dnn_status_text(code));
+        return ln__fail(err, ln__dnn_failure(code), "%s: oneDNN: %s", plan->engine->graph->file, ln__dnn_status_text(code));
     int before = ln__omp_enter(plan->threads);
     st = ln__lower(plan, part, err);
     if (st >= 0) st = ln__arrange(plan, err);

@@ -51,7 +51,7 @@ ln__layout ln__layout_working(const ln__engine *engine, const ln__node *node);
 /* Fills choice[] by the rule. */
 ln_status ln__choice_rule(ln__engine *engine, ln_error *err);
 /* True if oneDNN has an optimised kernel of this kind for a convolution. */
-bool ln__choice_available(const ln__engine *engine, const ln__node *node, char choice);
+bool ln__choice_available(const ln__engine *engine, const ln__node *node, char choice, bool *no_memory);
 
 /* ---- choice.c ------------------------------------------------------------------- */
 

@@ -116,13 +116,15 @@ static ln_status time_kind(ln__trial *t, int kind, const ln__engine *rule, char 
 {
     ln__engine *engine;
     ln__rig rig;
-    bool any = false;
+    bool any = false, no_memory = false;
     for (int32_t i = 0; i < t->graph->n_nodes; i++) {
         bool may = rule->choice[i] && rule->choice[i] != LN__ROWS
-                && ln__choice_available(rule, &t->graph->nodes[i], kinds[kind]);
+                && ln__choice_available(rule, &t->graph->nodes[i], kinds[kind], &no_memory);
         choice[i] = may ? kinds[kind] : rule->choice[i];
         any = any || may;
     }
+    if (no_memory)
+        return ln__fail(err, LN_E_NOMEM, "%s: no memory to time kernels", t->graph->file);
     if (!any)
         return LN_OK;
     ln_status st = engine_with(&engine, t, choice, err);
