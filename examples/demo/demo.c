@@ -16,7 +16,7 @@
 
 enum { EXITS = 4, COLUMNS = 24, WRONG_COLUMNS = 6, SIDE = 28, CHUNK = 100 };
 
-static const double alphas[] = { 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8 };
+static const double alphas[] = { 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6 };
 enum { ALPHAS = sizeof alphas / sizeof alphas[0] };
 
 /* What train_backbone.py fed. */
@@ -328,6 +328,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: demo MODEL TRAIN TEST FOLDER\n");
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     snprintf(path, sizeof path, "%s/early.onnx", argv[4]);
     failed = make_early(argv[1], argv[2], path);
     if (!failed && (ln_model_load(&model, path, NULL, &err) < 0 ||
