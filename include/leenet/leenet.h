@@ -426,11 +426,11 @@ typedef struct ln_train_options {
     size_t         struct_size;
     uint64_t       seed;        /* same seed, thread count, build and machine: same bytes */
     uint32_t       threads;     /* 0: all */
-    uint32_t       epochs;      /* most epochs of a head; 0: 60. The best on rows held out is kept */
-    uint32_t       folds;       /* cross-fitting folds; 0: 5 */
-    uint32_t       batch;       /* rows a step; 0: 64 */
+    uint32_t       epochs;      /* of a head; 0: 20. The one best on rows held out is kept; at most 100000 */
+    uint32_t       folds;       /* cross-fitting folds, 2..100; 0: 5 */
+    uint32_t       batch;       /* rows a step, at most 1024; 0: 64 */
     double         learning_rate;   /* Adam; 0: 0.001 */
-    double         weight_decay;    /* 0: 0.001; negative: none */
+    double         weight_decay;    /* decoupled; 0: 0.05; negative: none */
     uint64_t       max_memory;  /* bytes for cached features, more go to a file; 0: 4 GiB */
     const char    *cache_folder;/* where that file goes; NULL: /tmp */
     ln_progress_fn progress;
@@ -464,7 +464,7 @@ typedef struct ln_gate_options {
     int32_t        cost;        /* LN_COST_*: what alpha weighs */
     int32_t        price;       /* LN_PRICE_*: what being wrong costs */
     double         threshold;   /* of every gate; 0: chosen on the rows of training */
-    uint32_t       epochs;      /* 0: 200 */
+    uint32_t       epochs;      /* 0: 100 */
     uint32_t       threads;     /* 0: all */
     uint64_t       seed;
     uint32_t       same_rows;   /* 1: train on the heads' own rows without cross-fitting (LEENet's recipe) */

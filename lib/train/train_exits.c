@@ -26,7 +26,7 @@ static void training_free(const ln__ctx *ctx, void *payload)
 static ln_status fill_defaults(ln_train_options *o, ln_error *err)
 {
     o->threads = o->threads ? o->threads : ln__cpu_count();
-    o->epochs = o->epochs ? o->epochs : 40;
+    o->epochs = o->epochs ? o->epochs : 20;
     o->folds = o->folds ? o->folds : 5;
     o->batch = o->batch ? o->batch : 64;
     o->learning_rate = o->learning_rate > 0 ? o->learning_rate : 1e-3;

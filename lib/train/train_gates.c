@@ -33,7 +33,7 @@ static ln_status fill_defaults(ln_gate_options *o, ln_error *err)
         o->n_alphas = 1;
     }
     o->hidden = o->hidden == UINT32_MAX ? 0 : o->hidden ? o->hidden : 16;
-    o->epochs = o->epochs ? o->epochs : 200;
+    o->epochs = o->epochs ? o->epochs : 100;
     o->threads = o->threads ? o->threads : ln__cpu_count();
     for (size_t i = 0; i < o->n_alphas; i++)
         if (!(o->alphas[i] >= 0 && o->alphas[i] <= 1))
