@@ -101,4 +101,5 @@ def main():
     print("\n```\n" + "\n".join(log) + "\n```")
 
 
-main()
+if __name__ == "__main__":
+    main()

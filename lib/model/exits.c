@@ -20,7 +20,7 @@ static ln_status check_value(const ln_model *model, const char *name, int32_t *v
 {
     char text[128];
 
-    *value = ln__graph_find(model->graph, name);
+    *value = name[0] ? ln__graph_find(model->graph, name) : LN__NO_VALUE;
     if (*value < 0)
         return ln__fail(err, LN_E_ARGUMENT, "%s: no value '%s' in the network; ln_exit_candidates lists good ones",
                         model->path, name);
