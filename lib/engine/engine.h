@@ -62,8 +62,9 @@ void ln__plan_free(ln__plan *plan);
 size_t ln__plan_arena(const ln__plan *plan);
 
 /* `in` and `out`: data of stage.in[] and stage.out[] in their engine views. A
- * value in both (carried) is not touched; its two pointers are not read. Other
- * inputs but the graph's own may be overwritten. No allocation, no lock. */
+ * value in both (carried) is not changed: its in pointer is read if the stage
+ * reads the value itself, its out pointer never. Other inputs but the graph's
+ * own may be overwritten. No allocation, no lock. */
 ln_status ln__plan_run(ln__plan *plan, void *arena, float *const *in, float *const *out, ln_error *err);
 
 /* The i-th step as text, "Conv 'layer1.0.conv1' jit_wino:avx512_core 64x56x56 nChw16c"; NULL past the end. */

@@ -33,28 +33,81 @@ static int64_t counted(const ln__job *j, int d, int64_t o)
 
 typedef struct { int64_t first[3], end[3], base[3]; } place;
 
-LN__INLINE void pool_one(const ln__job *j, const float *x, float *y, const place *at, int64_t step,
-                         int64_t lanes, float share)
+/* Where the window's line d, h begins in the input, from which taps are counted. */
+LN__INLINE const float *window_line(const ln__job *j, const float *x, const place *at, int64_t d, int64_t h)
 {
-    float sum[16];
-    for (int64_t l = 0; l < lanes; l++)
-        sum[l] = j->average ? 0.0F : -INFINITY;
-    for (int64_t d = at->first[0]; d < at->end[0]; d++)
-        for (int64_t h = at->first[1]; h < at->end[1]; h++) {
-            const float *line = x + ((at->base[0] + d * j->dilation[0]) * j->in[1]
-                                     + at->base[1] + h * j->dilation[1]) * j->in[2] * step;
-            for (int64_t w = at->first[2]; w < at->end[2]; w++) {
-                const float *v = line + (at->base[2] + w * j->dilation[2]) * step;
-                if (j->average)
-                    for (int64_t l = 0; l < lanes; l++)
-                        sum[l] += v[l];
-                else
-                    for (int64_t l = 0; l < lanes; l++)
-                        sum[l] = v[l] > sum[l] || v[l] != v[l] ? v[l] : sum[l];
+    return x + ((at->base[0] + d * j->dilation[0]) * j->in[1] + at->base[1] + h * j->dilation[1]) * j->in[2] * j->gx.pixel_step
+         + at->base[2] * j->gx.pixel_step;
+}
+
+LN__INLINE void pool_any(const ln__job *j, const float *x, float *y, const place *at, int64_t lanes, float share)
+{
+    int64_t step = j->gx.pixel_step * j->dilation[2];
+    for (int64_t l = 0; l < lanes; l++) {
+        float sum = j->average ? 0.0F : -INFINITY;
+        for (int64_t d = at->first[0]; d < at->end[0]; d++)
+            for (int64_t h = at->first[1]; h < at->end[1]; h++) {
+                const float *line = window_line(j, x, at, d, h);
+                for (int64_t w = at->first[2]; w < at->end[2]; w++) {
+                    float v = line[w * step + l];
+                    sum = j->average ? sum + v : v > sum ? v : sum;
+                }
             }
-        }
-    for (int64_t l = 0; l < lanes; l++)
-        y[l] = sum[l] * share;
+        y[l] = sum * share;
+    }
+}
+
+#if defined(__GNUC__)
+/* Sums stay in a register: left to arrays, compilers keep them in memory. */
+typedef float f8 __attribute__((vector_size(32)));
+typedef int32_t i8 __attribute__((vector_size(32)));
+typedef float f16 __attribute__((vector_size(64)));
+typedef int32_t i16 __attribute__((vector_size(64)));
+
+#define POOL_VECTOR(name, fv, iv, average)                                                       \
+    LN__INLINE void name(const ln__job *j, const float *x, float *y, const place *at, float share) \
+    {                                                                                            \
+        int64_t step = j->gx.pixel_step * j->dilation[2];                                        \
+        fv sum = { 0 }, v;                                                                       \
+        if (!(average))                                                                          \
+            sum = sum - INFINITY;                                                                \
+        for (int64_t d = at->first[0]; d < at->end[0]; d++)                                      \
+            for (int64_t h = at->first[1]; h < at->end[1]; h++) {                                \
+                const float *line = window_line(j, x, at, d, h);                                 \
+                for (int64_t w = at->first[2]; w < at->end[2]; w++) {                            \
+                    memcpy(&v, line + w * step, sizeof v);                                       \
+                    if (average) {                                                               \
+                        sum += v;                                                                \
+                    } else {                                                                     \
+                        iv more = v > sum;                                                       \
+                        sum = (fv)((more & (iv)v) | (~more & (iv)sum));                          \
+                    }                                                                            \
+                }                                                                                \
+            }                                                                                    \
+        sum = sum * share;                                                                       \
+        memcpy(y, &sum, sizeof sum);                                                             \
+    }
+POOL_VECTOR(mean_8, f8, i8, true)
+POOL_VECTOR(most_8, f8, i8, false)
+POOL_VECTOR(mean_16, f16, i16, true)
+POOL_VECTOR(most_16, f16, i16, false)
+#undef POOL_VECTOR
+#endif
+
+LN__INLINE void pool_one(const ln__job *j, const float *x, float *y, const place *at, int64_t lanes, float share)
+{
+#if defined(__GNUC__)
+    if (lanes == 16 && j->average)
+        mean_16(j, x, y, at, share);
+    else if (lanes == 16)
+        most_16(j, x, y, at, share);
+    else if (lanes == 8 && j->average)
+        mean_8(j, x, y, at, share);
+    else if (lanes == 8)
+        most_8(j, x, y, at, share);
+    else
+#endif
+        pool_any(j, x, y, at, lanes, share);
 }
 
 LN__CLONES
@@ -66,13 +119,7 @@ static void pool_row(const ln__job *j, const float *x, float *y, place *at, int6
         at->base[2] = o * j->stride[2] - j->begin[2];
         int64_t n = j->count_padding ? outside * counted(j, 2, o)
                                      : inside * (at->end[2] - at->first[2]);
-        float share = j->average ? 1.0F / (float)LN__MAX(n, 1) : 1.0F;
-        if (lanes == 16)
-            pool_one(j, x, y + o * j->gy.pixel_step, at, j->gx.pixel_step, 16, share);
-        else if (lanes == 8)
-            pool_one(j, x, y + o * j->gy.pixel_step, at, j->gx.pixel_step, 8, share);
-        else
-            pool_one(j, x, y + o * j->gy.pixel_step, at, j->gx.pixel_step, lanes, share);
+        pool_one(j, x, y + o * j->gy.pixel_step, at, lanes, j->average ? 1.0F / (float)LN__MAX(n, 1) : 1.0F);
     }
 }
 
