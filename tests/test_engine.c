@@ -414,7 +414,7 @@ START_TEST(binaries_on_maps)
             n->u.binary.kind = kinds[i];
             ln__node *k = NODE(g, BINARY, n->out[0], constant(DIMS(channels[c], 1, 1), 12));
             k->u.binary.kind = LN__ADD;
-            ln__node *s = NODE(g, BINARY, build_f32(g, F32S(0.5F), NULL, 0), k->out[0]);
+            ln__node *s = NODE(g, BINARY, build_f32(g, F32S(0.5F), I64S(0), 0), k->out[0]);
             s->u.binary.kind = LN__ADD;
             ln__node *same = NODE(g, BINARY, s->out[0], x->out[0]);
             same->u.binary.kind = kinds[i] == LN__POW ? LN__MUL : kinds[i];
@@ -441,7 +441,7 @@ START_TEST(slices_splits_and_padding)
     split->u.axis.axis = 1;
     ln__node *back = NODE(g, SLICE, split->out[1], build_i64(g, I64S(-1, 1), 2), build_i64(g, I64S(-100, 5), 2),
                           build_i64(g, I64S(1, -1), 2), build_i64(g, I64S(-1, 1), 2));
-    ln__node *spread = NODE(g, PAD, back->out[0], build_i64(g, I64S(0, -2, 1, 0, 0, 1, 0, 2), 8), build_f32(g, F32S(1.5F), NULL, 0));
+    ln__node *spread = NODE(g, PAD, back->out[0], build_i64(g, I64S(0, -2, 1, 0, 0, 1, 0, 2), 8), build_f32(g, F32S(1.5F), I64S(0), 0));
     ln__node *c = NODE(g, CONCAT, conv(split->out[0], 16, 16, 1, 1, 1)->out[0], conv(split->out[2], 4, 7, 1, 1, 1)->out[0]);
     c->u.axis.axis = 1;
     ln__node *a = conv(c->out[0], 23, 6, 1, 1, 1), *b = conv(spread->out[0], 19, 6, 1, 1, 1);
