@@ -170,15 +170,19 @@ json "file names come back byte for byte" "all(p['file'].endswith('q' + chr(34) 
     for p in d)"
 says "infer as text" 0 "002.png: .* %  exit" "$LEENET" infer "$early" "$work/disc/002.png"
 
+# Interrupted as soon as it is seen to train, with epochs enough for hours.
 for keep in "" --keep-partial; do
     # shellcheck disable=SC2086
-    "$LEENET" train $model --data $pictures -o "$work/stopped.onnx" --no-tune --epochs 100000 --exits auto:2 $keep \
-        > /dev/null 2>&1 &
+    "$LEENET" train $model --data $pictures -o "$work/stopped.onnx" --no-tune --epochs 100000 --hidden 4096 \
+        --exits auto:2 --log "$work/stopped.csv" $keep > /dev/null 2> "$work/said" &
     child=$!
-    sleep 2
+    while ! grep -q ',head,0,' "$work/stopped.csv" 2> /dev/null && kill -0 $child 2> /dev/null; do sleep 0.1; done
     kill -INT $child
     wait $child
-    expect "Ctrl-C ends train $keep with 130" test $? = 130
+    got=$?
+    if [ $got = 130 ]; then pass "Ctrl-C ends train $keep with 130"
+    else fail "Ctrl-C ends train $keep with 130" "status $got: $(tail -n 3 "$work/said")"; fi
+    rm -f "$work/stopped.csv"
     [ -n "$keep" ] || expect "a stopped training saves nothing" test ! -e "$work/stopped.onnx"
 done
 says "--keep-partial saves what there is" 0 "untrained" "$LEENET" info "$work/stopped.onnx"
