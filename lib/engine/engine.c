@@ -2,6 +2,7 @@
 #include "engine/plan.h"
 
 #include <omp.h>
+#include <pthread.h>
 #include <string.h>
 
 static void engine_free(ln__engine *e)
@@ -135,11 +136,29 @@ void ln__omp_leave(int before)
     omp_set_num_threads(before);
 }
 
+void ln__signals_hold(sigset_t *before)
+{
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
+    sigset_t held;
+    sigfillset(&held);
+    for (size_t i = 0; i < LN__COUNT(faults); i++)
+        sigdelset(&held, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &held, before);
+}
+
+void ln__signals_release(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 ln_status ln__gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
                    const float *a, int64_t lda, const float *b, int64_t ldb,
                    float beta, float *c, int64_t ldc, ln_error *err)
 {
+    sigset_t before;
+    ln__signals_hold(&before);
     ln__dnn_status code = ln__dnn_gemm(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    ln__signals_release(&before);
     if (code)
         return ln__fail(err, ln__dnn_failure(code), "matrix product [%lld, %lld] x [%lld, %lld]: oneDNN: %s",
                         (long long)m, (long long)k, (long long)k, (long long)n, ln__dnn_status_text(code));

@@ -166,6 +166,9 @@ bool ln__dnn_is_reference(const ln__dnn_op *op)
     return !strncmp(op->name, "ref", 3) || strstr(op->name, ":ref");
 }
 
+/* oneDNN's matrix product for AVX without packing does, and all "gemm:jit" may call it. */
+bool ln__dnn_moves_stack(const ln__dnn_op *op) { return strstr(op->name, "gemm") != NULL; }
+
 size_t ln__dnn_scratch(const ln__dnn_op *op)
 {
     md_ref desc = dnnl_primitive_desc_query_md(op->pd, dnnl_query_scratchpad_md, 0);

@@ -66,6 +66,9 @@ void           ln__dnn_op_free(ln__dnn_op *op);
 
 const char *ln__dnn_name(const ln__dnn_op *op);         /* "jit:avx512_core" */
 bool        ln__dnn_is_reference(const ln__dnn_op *op);
+/* A handler that ran on a stack moved into work memory would write over what
+ * lies below it: signals wait while such an operation or ln__dnn_gemm runs. */
+bool        ln__dnn_moves_stack(const ln__dnn_op *op);
 size_t      ln__dnn_scratch(const ln__dnn_op *op);
 
 /* `data` by LN__ARG_*; those the primitive does not have are not looked at. */

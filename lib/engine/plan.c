@@ -14,6 +14,7 @@ static ln_status finish_steps(ln__plan *plan, ln_error *err)
         step->busy = step->busy || step->job.count * LN__MAX(step->job.gx.rows, 1) >= BUSY;
         if (!step->op)
             continue;
+        plan->held = plan->held || ln__dnn_moves_stack(step->op);
         ln__dnn_status code = ln__dnn_finish(step->op);
         if (code)
             return ln__dnn_fail(err, plan, step->node, code);
@@ -35,9 +36,12 @@ static ln_status fill_plan(ln__plan *plan, const ln__part *part, ln_error *err)
     if (code)
         return ln__fail(err, ln__dnn_failure(code), "%s: oneDNN: %s", plan->engine->graph->file, ln__dnn_status_text(code));
     int before = ln__omp_enter(plan->threads);
+    sigset_t signals;
+    ln__signals_hold(&signals);     /* OpenMP's threads start here and keep this mask */
     st = ln__lower(plan, part, err);
     if (st >= 0) st = ln__arrange(plan, err);
     if (st >= 0) st = finish_steps(plan, err);
+    ln__signals_release(&signals);
     ln__omp_leave(before);
     return st;
 }
@@ -56,6 +60,7 @@ ln_status ln__plan_make(ln__plan **out, ln__engine *engine, const ln__part *part
     plan->engine = engine;
     plan->rows = rows;
     plan->threads = threads ? threads : 1;
+    plan->held = plan->threads > 1;
     ln__arena_init(&plan->memory, &engine->ctx, 0);
     ln_status st = fill_plan(plan, part, err);
     if (st < 0) {
@@ -171,18 +176,29 @@ static ln__dnn_status run_step(const ln__plan *plan, ln__step *step, const bases
     }
 }
 
-ln_status ln__plan_run(ln__plan *plan, void *arena, float *const *in, float *const *out, ln_error *err)
+static ln_status run_steps(ln__plan *plan, const bases *b, ln_error *err)
 {
-    bases b = { arena, in, out };
     for (size_t i = 0; i < plan->n_steps; i++) {
         double before = plan->seconds ? plan->clock() : 0.0;
-        ln__dnn_status code = run_step(plan, &plan->steps[i], &b);
+        ln__dnn_status code = run_step(plan, &plan->steps[i], b);
         if (code)
             return ln__dnn_fail(err, plan, plan->steps[i].node, code);
         if (plan->seconds)
             plan->seconds[i] = LN__MIN(plan->seconds[i], plan->clock() - before);
     }
     return LN_OK;
+}
+
+ln_status ln__plan_run(ln__plan *plan, void *arena, float *const *in, float *const *out, ln_error *err)
+{
+    bases b = { arena, in, out };
+    sigset_t before;
+    if (!plan->held)
+        return run_steps(plan, &b, err);
+    ln__signals_hold(&before);
+    ln_status st = run_steps(plan, &b, err);
+    ln__signals_release(&before);
+    return st;
 }
 
 /* ---- Looking at ------------------------------------------------------------------------ */

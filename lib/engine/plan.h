@@ -4,6 +4,7 @@
 #define LN_PLAN_H
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "engine/engine.h"
 #include "engine/kernels.h"
@@ -136,6 +137,7 @@ struct ln__plan {
     ln__shapes *own_shapes;
     ln__dnn_stream *stream;
     uint32_t threads;
+    bool held;                  /* signals wait while it runs */
     int64_t rows;
     ln__step *steps;     size_t n_steps, cap_steps;
     ln__storage *buffers; size_t n_buffers, cap_buffers;
@@ -157,6 +159,11 @@ typedef struct ln__part {
 } ln__part;
 ln_status ln__plan_make(ln__plan **out, ln__engine *engine, const ln__part *part, int64_t rows,
                         uint32_t threads, ln_error *err);
+
+/* Until release the calling thread, and OpenMP threads that start, run no
+ * handlers (ln__dnn_moves_stack says why), but those of their own faults. */
+void ln__signals_hold(sigset_t *before);
+void ln__signals_release(const sigset_t *before);
 
 /* ---- lower.c and its parts -------------------------------------------------------------- */
 
