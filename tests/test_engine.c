@@ -60,9 +60,9 @@ static void compare(const ln__view *v, const float *data, const float *want, flo
             for (int64_t p = 0; p < v->spatial; p++) {
                 float got = data[r * (int64_t)row + (c / v->block * v->spatial + p) * v->block + c % v->block];
                 float expected = c < v->channels ? want[(r * v->channels + c) * v->spatial + p] : 0.0F;
-                ck_assert_msg(fabsf(got - expected) <= tolerance * largest,
-                              "%s: row %lld channel %lld pixel %lld: got %.7g, want %.7g (block %lld)", what,
-                              (long long)r, (long long)c, (long long)p, (double)got, (double)expected, (long long)v->block);
+                if (!(fabsf(got - expected) <= tolerance * largest))
+                    ck_abort_msg("%s: row %lld channel %lld pixel %lld: got %.7g, want %.7g (block %lld)", what,
+                                 (long long)r, (long long)c, (long long)p, (double)got, (double)expected, (long long)v->block);
             }
 }
 
