@@ -1,6 +1,7 @@
 /* classifier.c - one head (or last layer) fitted by cross entropy, cross-fitted. */
 #include "train/train.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct learner {        /* one fold's model */
@@ -9,7 +10,8 @@ typedef struct learner {        /* one fold's model */
     ln__rng   rng;
     uint32_t *order;            /* rows it learns from */
     size_t    n_order;
-    float    *x, *hidden, *dhidden, *spread, *logits, *dlogits, *gradient;  /* of a batch */
+    uint32_t *partner;          /* [n_order] */
+    float    *x, *other, *hidden, *dhidden, *spread, *logits, *dlogits, *dother, *gradient;  /* of a batch */
 } learner;
 
 typedef struct classifying {
@@ -24,7 +26,8 @@ typedef struct classifying {
 
 static void learner_free(learner *l, const ln__ctx *ctx)
 {
-    void *owned[] = { l->order, l->x, l->hidden, l->dhidden, l->spread, l->logits, l->dlogits, l->gradient };
+    void *owned[] = { l->order, l->partner, l->x, l->other, l->hidden, l->dhidden, l->spread, l->logits, l->dlogits,
+                      l->dother, l->gradient };
 
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
@@ -45,18 +48,24 @@ static ln_status learner_init(learner *l, const classifying *c, uint32_t model, 
     l->rng = ln__rng_make(t->seed, 100 + model);
     ln__mlp_init(&l->mlp, &l->rng);
     l->order = ln__array(c->ctx, t->x->rows, sizeof *l->order);
+    l->partner = ln__array(c->ctx, t->x->rows, sizeof *l->partner);
     l->x = ln__array(c->ctx, wide * (size_t)t->inputs, sizeof(float));
+    l->other = ln__array(c->ctx, wide * (size_t)t->inputs, sizeof(float));
     l->hidden = ln__array(c->ctx, wide, (t->hidden + 1) * sizeof(float));
     l->dhidden = ln__array(c->ctx, wide, (t->hidden + 1) * sizeof(float));
     l->spread = ln__array(c->ctx, wide, classes * sizeof(float));
     l->logits = ln__array(c->ctx, t->batch, classes * sizeof(float));
     l->dlogits = ln__array(c->ctx, t->batch, classes * sizeof(float));
+    l->dother = ln__array(c->ctx, t->batch, classes * sizeof(float));
     l->gradient = ln__array(c->ctx, c->n_params, sizeof(float));
-    if (!l->order || !l->x || !l->hidden || !l->dhidden || !l->spread || !l->logits || !l->dlogits || !l->gradient)
+    if (!l->order || !l->partner || !l->x || !l->other || !l->hidden || !l->dhidden || !l->spread || !l->logits ||
+        !l->dlogits || !l->dother || !l->gradient)
         return ln__fail_nomem(err, c->ctx, wide * (size_t)t->inputs * sizeof(float));
     for (size_t r = 0; r < t->x->rows; r++)
-        if (model == t->folds || t->fold[r] != model)
-            l->order[l->n_order++] = (uint32_t)r;
+        if (model == t->folds || t->fold[r] != model) {
+            l->order[l->n_order] = (uint32_t)r;
+            l->partner[l->n_order++] = (uint32_t)r;
+        }
     return LN_OK;
 }
 
@@ -114,18 +123,32 @@ static ln_status backward(const classifying *c, learner *l, size_t n, ln_error *
     return ln__mlp_backward(&l->mlp, l->x, (int64_t)n * t->positions, l->hidden, dmade, l->dhidden, l->gradient, err);
 }
 
-static ln_status learn_batch(classifying *c, learner *l, size_t at, size_t n, ln_error *err)
+/* Mixup (Zhang et al. 2018): a batch learns from rows mixed with partners, in shares
+ * Beta(1/2, 1/2), which is sin^2 of a uniform angle. What heads say of their own certainty
+ * becomes better for it, which gates live on. */
+static ln_status mixed_batch(classifying *c, learner *l, size_t at, size_t n, ln_error *err)
 {
     const ln__classifier_task *t = c->task;
-    int32_t labels[LN__MAX_BATCH];
+    size_t numbers = n * (size_t)(t->positions * t->inputs), answers = n * t->classes;
+    double angle = sin(1.5707963267948966 * ln__rng_double(&l->rng));
+    float share = (float)(angle * angle);
+    int32_t labels[LN__MAX_BATCH], others[LN__MAX_BATCH];
 
     gather(c, l->order + at, n, l->x);
-    for (size_t i = 0; i < n; i++)
+    gather(c, l->partner + at, n, l->other);
+    for (size_t i = 0; i < numbers; i++)
+        l->x[i] = share * l->x[i] + (1.0f - share) * l->other[i];
+    for (size_t i = 0; i < n; i++) {
         labels[i] = t->labels[l->order[at + i]];
+        others[i] = t->labels[l->partner[at + i]];
+    }
     ln_status st = forward(c, l, n, err);
     if (st < 0)
         return st;
     ln__cross_entropy(l->logits, labels, (int64_t)n, (int32_t)t->classes, 0.0f, l->dlogits);
+    ln__cross_entropy(l->logits, others, (int64_t)n, (int32_t)t->classes, 0.0f, l->dother);
+    for (size_t i = 0; i < answers; i++)
+        l->dlogits[i] = share * l->dlogits[i] + (1.0f - share) * l->dother[i];
     return backward(c, l, n, err);
 }
 
@@ -138,8 +161,9 @@ static ln_status classifier_epoch(void *problem, uint32_t model, uint32_t epoch,
     ln_status st = LN_OK;
 
     ln__rng_shuffle(&l->rng, l->order, l->n_order);
+    ln__rng_shuffle(&l->rng, l->partner, l->n_order);
     for (size_t at = 0; st == LN_OK && at < l->n_order; at += t->batch) {
-        st = learn_batch(c, l, at, LN__MIN((size_t)t->batch, l->n_order - at), err);
+        st = mixed_batch(c, l, at, LN__MIN((size_t)t->batch, l->n_order - at), err);
         if (st == LN_OK)
             ln__adam_step(&l->adam, l->mlp.params, l->gradient, rate, (float)t->decay);
     }
@@ -201,7 +225,7 @@ static void classifier_keep(void *problem, uint32_t model)
             memcpy(c->best + r * classes, c->logits + r * classes, classes * sizeof(float));
 }
 
-/* Cross entropy as it will be once calibrated: heads grow too sure long before they stop getting better. */
+/* Cross entropy as it will be once calibrated: mixup leaves heads too modest, the more the longer they learn. */
 static double calibrated_loss(void *problem)
 {
     const classifying *c = problem;
