@@ -104,6 +104,8 @@ static ln_status train_gates(job *b, ln_error *err)
     o.epochs = s->gate_epochs;
     o.threads = s->threads;
     o.seed = s->seed;
+    o.max_memory = s->max_memory;
+    o.cache_folder = s->cache;
     o.same_rows = s->recipe == 0 && !s->gate_data;
     o.progress = progress_show;
     o.progress_payload = &b->p;

@@ -5,7 +5,7 @@
 
 #include "cmd_train.h"
 
-enum { MOST_EXITS = 64, MOST_ALPHAS = 1000 };
+enum { MOST_EXITS = 63, MOST_ALPHAS = 1000 };
 
 static int wrong_exits(const char *text)
 {

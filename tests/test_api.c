@@ -394,6 +394,90 @@ START_TEST(the_last_layer_can_be_replaced)
 }
 END_TEST
 
+START_TEST(automatic_exits_leave_taken_places_alone)
+{
+    ln_model *model = load(MODEL);
+    ln_exit_info one = LN_EXIT_INFO_INIT, two = LN_EXIT_INFO_INIT;
+
+    OK(ln_exit_add_auto(model, 1, NULL, &err));
+    OK(ln_exit_add_auto(model, 1, NULL, &err));
+    OK(ln_exit_get_info(model, 0, &one, &err));
+    OK(ln_exit_get_info(model, 1, &two, &err));
+    ck_assert_str_ne(one.value, two.value);
+    FAILS(LN_E_ARGUMENT, ln_exit_add(model, "", NULL, &err));
+    ln_model_free(model);
+}
+END_TEST
+
+/* Arrays without class names, twice: nothing but the class count says what the rows are. */
+START_TEST(heads_can_be_trained_again)
+{
+    enum { N = 30 };
+    ln_model *model = load(MODEL);
+    ln_arrays arrays = LN_ARRAYS_INIT;
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_data *data = NULL;
+    int32_t labels[N];
+    float *x = inputs(model, N);
+    ln_model_info info = LN_MODEL_INFO_INIT;
+
+    OK(ln_model_get_info(model, &info, &err));
+    for (int i = 0; i < N; i++)
+        labels[i] = i % (int)info.classes;
+    arrays.rows = N;
+    arrays.inputs = x;
+    arrays.channels = info.channels;
+    arrays.height = info.height;
+    arrays.width = info.width;
+    arrays.labels = labels;
+    arrays.classes = info.classes;
+    OK(ln_data_from_arrays(&data, &arrays, NULL, &err));
+    OK(ln_exit_add_auto(model, 1, NULL, &err));
+    t.epochs = 2;
+    OK(ln_exit_train(model, data, &t, &err));
+    OK(ln_exit_train(model, data, &t, &err));
+    t.learning_rate = NAN;
+    FAILS(LN_E_ARGUMENT, ln_exit_train(model, data, &t, &err));
+    ln_data_free(data);
+    ln_model_free(model);
+    free(x);
+}
+END_TEST
+
+START_TEST(an_untrained_last_layer_is_trained_after_loading)
+{
+    char path[] = "/tmp/leenet-test-XXXXXX";
+    ln_model *model = load(MODEL), *again;
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_session *session = NULL;
+    ln_data *data = rows(DATA);
+    ln_result result;
+    int fd = mkstemp(path);
+
+    close(fd);
+    OK(ln_model_get_info(model, &info, &err));
+    OK(ln_model_set_classes(model, NULL, NULL, info.classes + 1, &err));
+    OK(ln_model_save(model, path, &err));
+    again = load(path);
+    t.epochs = 3;
+    OK(ln_exit_train(again, data, &t, &err));
+    float *x = inputs(again, 1), *logits = calloc(info.classes + 1, sizeof *logits), sum = 0;
+    OK(ln_session_open(&session, again, NULL, &err));
+    OK(ln_infer_full(session, x, 1, &result, logits, &err));
+    for (uint32_t c = 0; c <= info.classes; c++)
+        sum += fabsf(logits[c]);
+    ck_assert(sum > 0);
+    ln_session_free(session);
+    ln_data_free(data);
+    ln_model_free(model);
+    ln_model_free(again);
+    free(x);
+    free(logits);
+    unlink(path);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("api");
@@ -409,6 +493,9 @@ int main(void)
     tcase_add_test(t, evaluation_counts_every_row_once);
     tcase_add_test(t, two_threads_share_one_model);
     tcase_add_test(t, the_last_layer_can_be_replaced);
+    tcase_add_test(t, automatic_exits_leave_taken_places_alone);
+    tcase_add_test(t, heads_can_be_trained_again);
+    tcase_add_test(t, an_untrained_last_layer_is_trained_after_loading);
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -18,7 +18,8 @@
  * Rules that hold for every function here:
  *   - The status is the return value: 0 success, negative failure, positive
  *     success with something to know. Results come back through leading `out`
- *     pointers, which are set to NULL (or left untouched) on failure.
+ *     pointers, which are set to NULL on failure; arrays to be filled may
+ *     then hold anything.
  *   - The last parameter `err` may be NULL. It is the caller's; there is no
  *     hidden global or thread state.
  *   - Option pointers may be NULL: all defaults. An option struct is started
@@ -424,7 +425,7 @@ LN_API ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_
 
 typedef struct ln_train_options {
     size_t         struct_size;
-    uint64_t       seed;        /* same seed, thread count, build and machine: same bytes */
+    uint64_t       seed;        /* same seed, build and machine: same heads */
     uint32_t       threads;     /* 0: all */
     uint32_t       epochs;      /* of a head; 0: 20. The one best on rows held out is kept; at most 100000 */
     uint32_t       folds;       /* cross-fitting folds, 2..100; 0: 5 */
@@ -442,7 +443,7 @@ typedef struct ln_train_options {
 /* Trains every head (cross entropy, Adam) and, where ln_model_set_classes
  * replaced it, the last linear layer. The backbone runs once over `rows`; the
  * model keeps the features and the heads' out-of-fold answers for
- * ln_gate_train until it is freed, saved to or its exits change. If the
+ * ln_gate_train until it is freed or its exits or preprocessing change. If the
  * data set's number of classes differs from the model's, classes are set as by
  * ln_model_set_classes.
  * LN_E_CANCELLED leaves heads that were finished trained. LN_E_STATE without
@@ -468,19 +469,25 @@ typedef struct ln_gate_options {
     uint32_t       threads;     /* 0: all */
     uint64_t       seed;
     uint32_t       same_rows;   /* 1: train on the heads' own rows without cross-fitting (LEENet's recipe) */
-    uint32_t       reserved;
+    uint32_t       reserved;    /* 0 */
+    uint64_t       max_memory;  /* for features of other rows, as in ln_train_options */
+    const char    *cache_folder;
     ln_progress_fn progress;
     void          *progress_payload;
 } ln_gate_options;
 #define LN_GATE_OPTIONS_INIT \
-    { sizeof(ln_gate_options), NULL, 0, 0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, NULL, NULL }
+    { sizeof(ln_gate_options), NULL, 0, 0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 
 /* Trains the gates of all exits together with the LEENet loss, one operating
  * point per alpha, added behind those there are:
  *   (1 - alpha) * mean sum_i p_i CE_i + alpha * mean sum_i p_i cost_i,
  *   p_i = g_i * prod_{j<i} (1 - g_j), g_E = 1.
  * When `rows` is the data set the heads were trained on, their out-of-fold
- * answers are used; other rows are run through backbone and heads. */
+ * answers are used; other rows are run through backbone and heads, which
+ * should not have learned from them (a model that was loaded has no out-of-fold
+ * answers; the log then says so). Points finished before a failure or a stop
+ * stay. time_share, and cost unless it is PARAMS or MACS, are measured, so
+ * those figures differ from run to run. */
 LN_API LN_MUST_CHECK ln_status
 ln_gate_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err);
 

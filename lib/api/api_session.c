@@ -39,6 +39,8 @@ static ln_status infer(ln_session *session, const float *input, size_t n, ln_res
     LN__REQUIRE(session, call, err);
     LN__REQUIRE(input, call, err);
     LN__REQUIRE(results, call, err);
+    if (!ln__session_has_gates(session))
+        mode = LN__RUN_FULL;
     ln__run_request run = { .mode = mode, .input = input, .n = n, .results = results, .logits = logits };
     return ln__session_run(session, &run, err);
 }

@@ -202,7 +202,21 @@ ln_status ln__exit_candidates(const ln_model *model, ln_exit_candidate *out, siz
     return with_candidates(model, list_candidates, &(listing){ out, capacity, count }, err);
 }
 
-typedef struct choice { uint32_t wanted; int32_t *values; } choice;
+typedef struct choice { uint32_t wanted; int32_t *values; ln__candidate *places; } choice;
+
+static int32_t leave_free(const ln_model *model, const ln__candidate *list, int32_t count, ln__candidate *places)
+{
+    int32_t n = 0;
+
+    for (int32_t k = 0; k < count; k++) {
+        bool taken = false;
+        for (uint32_t e = 0; e < model->n_exits; e++)
+            taken = taken || model->exits[e].value == list[k].value;
+        if (!taken)
+            places[n++] = list[k];
+    }
+    return n;
+}
 
 /* Exit i at the candidate nearest to (i + 1) / (wanted + 1) of the multiply-adds,
  * each candidate at most once and enough left for the exits after it. */
@@ -212,21 +226,22 @@ static ln_status choose_spread(const ln_model *model, const ln__candidate *list,
     choice *to = payload;
     int32_t wanted = (int32_t)to->wanted, next = 0;
 
+    count = leave_free(model, list, count, to->places);
     if (count < wanted)
-        return ln__fail(err, LN_E_ARGUMENT, "%s: %u exits wanted, the network has %d places for exits", model->path,
+        return ln__fail(err, LN_E_ARGUMENT, "%s: %u exits wanted, the network has %d free places for exits", model->path,
                         to->wanted, count);
     for (int32_t i = 0; i < wanted; i++) {
         double aim = (double)model->plain.macs * (i + 1) / (wanted + 1), best_gap = 1e300;
         int32_t best = next;
         for (int32_t k = next; k <= count - (wanted - i); k++) {
-            double gap = (double)list[k].before.macs - aim;
+            double gap = (double)to->places[k].before.macs - aim;
             gap = gap < 0 ? -gap : gap;
             if (gap < best_gap) {
                 best_gap = gap;
                 best = k;
             }
         }
-        to->values[i] = list[best].value;
+        to->values[i] = to->places[best].value;
         next = best + 1;
     }
     return LN_OK;
@@ -239,7 +254,11 @@ ln_status ln__exit_add_auto(ln_model *model, uint32_t count, const ln_exit_optio
 
     if (count == 0 || count > LN__MAX_EXITS)
         return ln__fail(err, LN_E_ARGUMENT, "%u exits wanted; 1..%d can be had", count, LN__MAX_EXITS);
-    st = with_candidates(model, choose_spread, &(choice){ count, values }, err);
+    ln__candidate *places = ln__array(&model->ctx, (size_t)model->graph->n_values + 1, sizeof *places);
+    if (!places)
+        return ln__fail_nomem(err, &model->ctx, (size_t)model->graph->n_values * sizeof *places);
+    st = with_candidates(model, choose_spread, &(choice){ count, values, places }, err);
+    ln__free(&model->ctx, places);
     for (uint32_t i = 0; st == LN_OK && i < count; i++)
         st = ln__exit_add(model, model->graph->values[values[i]].name, options, err);
     return st;

@@ -31,25 +31,28 @@ static int32_t only_user(const ln__graph *graph, int32_t value)
 }
 
 /* Where the bias stands: third input, or a constant added right behind. */
-static void find_bias(const ln__graph *graph, const ln__node *node, ln__final *final)
+static bool find_bias(const ln__graph *graph, const ln__node *node, ln__final *final)
 {
+    int64_t n;
+
     final->bias_node = -1;
     if (node->n_in > 2 && node->in[2] != LN__NO_VALUE) {
+        const ln__tensor *bias = graph->values[node->in[2]].constant;
         final->bias_node = final->node;
         final->bias_input = 2;
-        return;
+        return bias && ln__tensor_elements(bias, &n) && n == final->outputs;
     }
     int32_t next = only_user(graph, node->out[0]);
     if (next < 0 || graph->nodes[next].op != LN__BINARY || graph->nodes[next].u.binary.kind != LN__ADD)
-        return;
+        return true;
     for (int32_t i = 0; i < 2; i++) {
         const ln__tensor *c = graph->values[graph->nodes[next].in[i]].constant;
-        int64_t n;
         if (c && ln__tensor_elements(c, &n) && n == final->outputs) {
             final->bias_node = next;
             final->bias_input = i;
         }
     }
+    return true;
 }
 
 static int32_t bias_value(const ln_model *model)
@@ -78,7 +81,9 @@ static ln_status locate(ln__final *final, const ln_model *model, ln_error *err)
     final->outputs = (int32_t)w->dim[final->outputs_first ? 0 : 1];
     final->inputs = (int32_t)w->dim[final->outputs_first ? 1 : 0];
     final->weight = *w;
-    find_bias(graph, node, final);
+    if (!find_bias(graph, node, final))
+        return ln__node_fail(err, LN_E_UNSUPPORTED, graph, node,
+                             "its classes cannot be replaced: its bias has not one number for each of %d classes", final->outputs);
     return LN_OK;
 }
 
@@ -107,6 +112,19 @@ static void put_constants(ln_model *model, const ln__tensor *weight, const ln__t
         graph->values[bias_value(model)].constant = bias;
 }
 
+/* Exits behind the last layer would read other shapes than their heads were made for. */
+static ln_status check_exits(const ln_model *model, const ln__shapes *shapes, ln_error *err)
+{
+    for (uint32_t e = 0; e < model->n_exits; e++) {
+        const ln__tensor *was = &model->one_row->of[model->exits[e].value], *is = &shapes->of[model->exits[e].value];
+        for (int32_t d = 0; d < was->rank; d++)
+            if (was->dim[d] != is->dim[d])
+                return ln__fail(err, LN_E_STATE, "exit %u at '%s' stands behind the last layer, whose classes are to change", e,
+                                model->exits[e].value_name);
+    }
+    return LN_OK;
+}
+
 static ln_status shapes_again(ln_model *model, uint32_t classes, ln_error *err)
 {
     ln__shapes *shapes;
@@ -118,6 +136,11 @@ static ln_status shapes_again(ln_model *model, uint32_t classes, ln_error *err)
         ln__shapes_free(shapes, &model->ctx);
         return ln__fail(err, LN_E_UNSUPPORTED, "%s: what follows the last linear layer does not take %u classes",
                         model->graph->file, classes);
+    }
+    st = check_exits(model, shapes, err);
+    if (st < 0) {
+        ln__shapes_free(shapes, &model->ctx);
+        return st;
     }
     ln__shapes_free(model->one_row, &model->ctx);
     model->one_row = shapes;
@@ -169,6 +192,45 @@ ln_status ln__final_replace(ln_model *model, uint32_t classes, ln_error *err)
     return st;
 }
 
+static ln_status copy_constant(ln__tensor *out, const ln_model *model, int32_t value, ln_error *err)
+{
+    const ln__tensor *from = model->graph->values[value].constant;
+    int64_t n = 0;
+    float *copy = NULL;
+
+    if (ln__tensor_elements(from, &n))
+        copy = ln__array(&model->ctx, (size_t)n, sizeof *copy);
+    if (!copy)
+        return ln__fail_nomem(err, &model->ctx, (size_t)n * sizeof *copy);
+    memcpy(copy, from->data, (size_t)n * sizeof *copy);
+    *out = *from;
+    out->data = copy;
+    return LN_OK;
+}
+
+ln_status ln__final_restore(ln_model *model, int32_t node, int32_t bias_node, int32_t bias_input, bool trained, ln_error *err)
+{
+    ln__final final;
+    ln_status st = locate(&final, model, err);
+
+    if (st < 0)
+        return st;
+    if (node != final.node || bias_node != final.bias_node || (bias_node >= 0 && bias_input != final.bias_input))
+        return ln__fail(err, LN_E_FORMAT, "%s: the replaced layer is said to be node %d with its bias in node %d; it is node %d with %d",
+                        model->path, node, bias_node, final.node, final.bias_node);
+    model->final = final;
+    model->final.weight.data = NULL;
+    st = copy_constant(&model->final.weight, model, model->graph->nodes[node].in[1], err);
+    if (st == LN_OK && bias_node >= 0)
+        st = copy_constant(&model->final.bias, model, bias_value(model), err);
+    if (st < 0)
+        return st;
+    model->final.replaced = true;
+    model->final.trained = trained;
+    put_constants(model, &model->final.weight, &model->final.bias);
+    return LN_OK;
+}
+
 ln_status ln__final_describe(ln__final_form *out, const ln_model *model, ln_error *err)
 {
     const ln__graph *graph = model->graph;
@@ -179,7 +241,10 @@ ln_status ln__final_describe(ln__final_form *out, const ln_model *model, ln_erro
     for (int32_t d = 2; graph->nodes[model->final.node].op == LN__CONV && d < in->rank; d++)
         out->positions *= in->dim[d];
     const ln__tensor *made = &model->one_row->of[value];
-    int64_t positions = 1;
+    int64_t positions = 1, numbers = 0;
+    if (!ln__tensor_elements(in, &numbers) || numbers != out->positions * model->final.inputs)
+        return ln__node_fail(err, LN_E_UNSUPPORTED, graph, &graph->nodes[model->final.node],
+                             "a last layer over several positions of a row that are no picture cannot be trained");
     for (int32_t d = 2; d < made->rank; d++)
         positions *= made->dim[d];
     if (positions != out->positions)

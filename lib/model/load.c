@@ -89,7 +89,8 @@ static ln_status read_preprocess(ln_model *model, ln_error *err)
         memcpy(p.mean, v + 5, sizeof p.mean);
         memcpy(p.std, v + 9, sizeof p.std);
     }
-    return ln__preprocess_resolve(&model->preprocess, &p, model->channels, model->height, model->width, err);
+    ln_status st = ln__preprocess_resolve(&model->preprocess, &p, model->channels, model->height, model->width, err);
+    return st < 0 && text ? ln__fail_prefix(err, LN_E_FORMAT, "%s: %s", model->path, LN__KEY_PREPROCESS) : st;
 }
 
 static ln_status read_names(ln_model *model, const char ***names, uint32_t count, ln_error *err)

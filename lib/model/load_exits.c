@@ -84,28 +84,9 @@ static ln_status read_exit(ln_model *model, uint32_t e, ln_error *err)
     return st;
 }
 
-static ln_status copy_constant(ln__tensor *out, const ln_model *model, int32_t value, ln_error *err)
-{
-    const ln__tensor *from = value == LN__NO_VALUE ? NULL : model->graph->values[value].constant;
-    int64_t n;
-
-    if (!from || from->dtype != LN__F32 || !ln__tensor_elements(from, &n))
-        return ln__fail(err, LN_E_FORMAT, "%s: %s does not name a layer with weights", model->path, LN__KEY_FINAL);
-    float *copy = ln__array(&model->ctx, (size_t)n, sizeof *copy);
-    if (!copy)
-        return ln__fail_nomem(err, &model->ctx, (size_t)n * sizeof *copy);
-    memcpy(copy, from->data, (size_t)n * sizeof *copy);
-    *out = *from;
-    out->data = copy;
-    return LN_OK;
-}
-
-/* What is written again when the model is saved again. */
 static ln_status read_final(ln_model *model, ln_error *err)
 {
     const char *text = ln__onnx_metadata(model->onnx, LN__KEY_FINAL);
-    const ln__graph *graph = model->graph;
-    ln__final *f = &model->final;
     double v[4];
 
     if (!text)
@@ -113,29 +94,10 @@ static ln_status read_final(ln_model *model, ln_error *err)
     ln_status st = ln__format_numbers(v, 4, text, LN__KEY_FINAL, model->path, err);
     if (st < 0)
         return st;
-    int32_t classifier = ln__graph_classifier(graph);
-    bool fits = v[0] == classifier && classifier >= 0 && v[1] >= -1 && v[1] < graph->n_nodes &&
-                v[1] == (int32_t)v[1] && v[2] >= 0 && v[2] == (int32_t)v[2] && (v[3] == 0 || v[3] == 1);
-    if (fits && v[1] >= 0)
-        fits = v[2] < graph->nodes[(int32_t)v[1]].n_in;
-    if (!fits)
-        return ln__fail(err, LN_E_FORMAT, "%s: %s '%.60s' does not describe this network's last layer", model->path,
-                        LN__KEY_FINAL, text);
-    f->node = classifier;
-    f->bias_node = (int32_t)v[1];
-    f->bias_input = (int32_t)v[2];
-    f->trained = v[3] == 1;
-    const ln__node *node = &graph->nodes[f->node];
-    st = copy_constant(&f->weight, model, node->in[1], err);
-    if (st == LN_OK && f->bias_node >= 0)
-        st = copy_constant(&f->bias, model, graph->nodes[f->bias_node].in[f->bias_input], err);
-    if (st < 0)
-        return st;
-    f->outputs_first = node->op == LN__CONV || node->u.matmul.trans_b;
-    f->outputs = (int32_t)f->weight.dim[f->outputs_first ? 0 : 1];
-    f->inputs = (int32_t)f->weight.dim[f->outputs_first ? 1 : 0];
-    f->replaced = true;
-    return LN_OK;
+    for (int i = 0; i < 4; i++)
+        if (!(v[i] >= -1 && v[i] <= INT32_MAX))
+            return ln__fail(err, LN_E_FORMAT, "%s: %s: number %d is %g", model->path, LN__KEY_FINAL, i + 1, v[i]);
+    return ln__final_restore(model, (int32_t)v[0], (int32_t)v[1], (int32_t)v[2], v[3] == 1, err);
 }
 
 static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
@@ -177,7 +139,7 @@ static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
 static ln_status read_points(ln_model *model, ln_error *err)
 {
     uint32_t count = 0;
-    ln_status st = read_count(&count, model, LN__KEY_POINTS, 10000, err);
+    ln_status st = read_count(&count, model, LN__KEY_POINTS, LN__MAX_POINTS, err);
 
     for (uint32_t p = 0; st == LN_OK && p < count; p++)
         st = read_point(model, p, err);

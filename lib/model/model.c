@@ -72,8 +72,11 @@ void ln__model_drop_points(ln_model *model)
 
 ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err)
 {
-    ln__point *grown = ln__array(&model->ctx, (size_t)model->n_points + 1, sizeof *grown);
+    ln__point *grown;
 
+    if (model->n_points == LN__MAX_POINTS)
+        return ln__fail(err, LN_E_LIMIT, "a model has at most %d operating points", LN__MAX_POINTS);
+    grown = ln__array(&model->ctx, (size_t)model->n_points + 1, sizeof *grown);
     if (!grown)
         return ln__fail_nomem(err, &model->ctx, sizeof *grown);
     if (model->n_points)
@@ -166,6 +169,9 @@ ln_status ln__model_adopt_classes(ln_model *model, const ln_data *data, ln_error
 
     if (columns && all)
         return LN_OK;           /* answers stay the network's */
+    for (uint32_t e = 0; e < model->n_exits; e++)
+        if (model->exits[e].head.mlp.params)
+            return LN_OK;       /* settled when that head was trained */
     if (model->class_names || model->network_class || model->final.replaced)
         return LN_OK;           /* said before; matched by name from now on */
     st = data_names(&names, model, data, err);

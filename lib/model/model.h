@@ -13,6 +13,8 @@
 #include "onnx/onnx.h"
 #include "policy/policy.h"
 
+enum { LN__MAX_POINTS = 10000 };
+
 typedef struct ln__exit {
     char    *value_name;
     int32_t  value;             /* id in model->graph */
@@ -121,6 +123,8 @@ int32_t   ln__model_label(const ln_model *model, const float *answers, bool from
 
 /* Replaces the last linear layer (zero weights until trained). */
 ln_status ln__final_replace(ln_model *model, uint32_t classes, ln_error *err);
+/* As a saved model says it was replaced: checked against the network. */
+ln_status ln__final_restore(ln_model *model, int32_t node, int32_t bias_node, int32_t bias_input, bool trained, ln_error *err);
 /* What stands between the last linear layer and the answers; LN_E_UNSUPPORTED where it cannot be trained. */
 typedef struct ln__final_form { int64_t positions; bool relu; } ln__final_form;
 ln_status ln__final_describe(ln__final_form *out, const ln_model *model, ln_error *err);

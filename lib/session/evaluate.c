@@ -175,6 +175,19 @@ static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *
     return ln__info_copy(out, &e, sizeof e, "ln_evaluation", err);
 }
 
+/* Elements are found by the size of the first, so all must say the same. */
+static ln_status check_out(const ln_evaluation *out, size_t n, ln_error *err)
+{
+    size_t size = out->struct_size;
+
+    if (size < offsetof(ln_evaluation, accuracy) || size > 4096)
+        return ln__fail(err, LN_E_ARGUMENT, "ln_evaluation: struct_size %zu; start it with LN_EVALUATION_INIT", size);
+    for (size_t i = 1; i < n; i++)
+        if (((const ln_evaluation *)((const char *)out + i * size))->struct_size != size)
+            return ln__fail(err, LN_E_ARGUMENT, "ln_evaluation %zu of %zu: start each with LN_EVALUATION_INIT", i, n);
+    return LN_OK;
+}
+
 /* A point that was set before is in range, so setting it again cannot fail. */
 static void restore_point(ln_session *session, int64_t point)
 {
@@ -193,6 +206,8 @@ ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_eval
     judging j = { .session = session, .model = session->model, .options = options, .out = out, .points = options->points,
                   .n_points = options->n_points, .batch = options->rows ? options->rows : 1 };
 
+    if (options->n_points == 0)
+        j.points = NULL;
     if (j.batch > session->max_rows)
         return ln__fail(err, LN_E_ARGUMENT, "%zu rows a call; the session was opened for 1..%u", j.batch, session->max_rows);
     if (!options->plain_only && !j.points && session->point < 0)
@@ -207,7 +222,9 @@ ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_eval
         if (j.points[p] >= session->model->n_points)
             return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", j.points[p],
                             session->model->n_points);
-    ln_status st = judging_init(&j, data, err);
+    ln_status st = check_out(out, LN__MAX(j.n_points, 1), err);
+    if (st == LN_OK)
+        st = judging_init(&j, data, err);
     if (st == LN_OK)
         st = judge_all(&j, data, err);
     restore_point(session, before);

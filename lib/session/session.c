@@ -8,6 +8,7 @@ enum { LARGEST_GROUP = 8 };
 
 const ln_model *ln__session_model(const ln_session *session) { return session->model; }
 uint32_t ln__session_max_rows(const ln_session *session) { return session->max_rows; }
+bool ln__session_has_gates(const ln_session *session) { return session->gates != NULL; }
 uint32_t ln__session_threads(const ln_session *session) { return session->threads; }
 
 void ln__session_close(ln_session *session)

@@ -16,6 +16,7 @@ void      ln__session_close(ln_session *session);
 
 const ln_model *ln__session_model(const ln_session *session);
 uint32_t  ln__session_max_rows(const ln_session *session);
+bool      ln__session_has_gates(const ln_session *session);   /* an operating point is set */
 uint32_t  ln__session_threads(const ln_session *session);
 ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *err);
 

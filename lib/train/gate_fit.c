@@ -1,6 +1,7 @@
 /* gate_fit.c - the gates of all exits fitted together with the LEENet loss, cross-fitted. */
 #include "train/gate_fit.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { BATCH = 256 };
@@ -151,7 +152,8 @@ static ln_status gate_judge(void *problem, uint32_t model, double *loss, double 
     size_t next = 0;
     ln_status st = LN_OK;
 
-    *loss = *right = 0;
+    *loss = 0;
+    *right = NAN;               /* gates have no accuracy of their own */
     while (next < t->rows) {
         size_t n = 0;
         for (; next < t->rows && n < BATCH; next++)

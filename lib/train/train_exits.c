@@ -25,6 +25,9 @@ static void training_free(const ln__ctx *ctx, void *payload)
 
 static ln_status fill_defaults(ln_train_options *o, ln_error *err)
 {
+    if (!(o->learning_rate >= 0 && o->learning_rate <= 10) || !(o->weight_decay <= 100))
+        return ln__fail(err, LN_E_ARGUMENT, "learning rate %g (0..10) or weight decay %g (up to 100) is out of range",
+                        o->learning_rate, o->weight_decay);
     o->threads = o->threads ? o->threads : ln__cpu_count();
     o->epochs = o->epochs ? o->epochs : 20;
     o->folds = o->folds ? o->folds : 5;
@@ -40,14 +43,12 @@ static ln_status fill_defaults(ln_train_options *o, ln_error *err)
         return ln__fail(err, LN_E_ARGUMENT, "threads %u; 1..1024", o->threads);
     if (o->epochs > 100000)
         return ln__fail(err, LN_E_ARGUMENT, "epochs %u; 1..100000", o->epochs);
-    if (!(o->learning_rate <= 10) || !(o->weight_decay <= 100))
-        return ln__fail(err, LN_E_ARGUMENT, "learning rate %g or weight decay %g is out of range", o->learning_rate, o->weight_decay);
     return LN_OK;
 }
 
-static ln_status check_rows(const exits_job *job, ln_error *err)
+static ln_status check_rows(const exits_job *job, size_t rows, ln_error *err)
 {
-    size_t rows = job->training->features.rows, need = 2 * (size_t)job->options.folds;
+    size_t need = 2 * (size_t)job->options.folds;
 
     if (rows < need)
         return ln__fail(err, LN_E_ARGUMENT, "%zu rows are too few to train on; %u folds need at least %zu", rows,
@@ -71,7 +72,7 @@ static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
     bool last = model->final.replaced && !model->final.trained;
     ln_status st = ln__features_run(&t->features, model, rows, last, job->options.threads, &place, &job->reporter, err);
     if (st == LN_OK)
-        st = check_rows(job, err);
+        st = check_rows(job, t->features.rows, err);
     if (st == LN_OK)
         st = ln__folds_make(&t->fold, t->features.labels, t->features.rows, model->classes, t->folds, job->options.seed,
                             &model->ctx, err);
@@ -165,6 +166,8 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
 
     if (st == LN_OK)
         st = ln__model_change(model, "ln_exit_train", err);
+    if (st == LN_OK)
+        st = check_rows(&job, ln_data_rows(rows), err);
     if (st == LN_OK)
         st = ln__model_adopt_classes(model, rows, err);
     if (st == LN_OK && model->n_exits == 0 && !(model->final.replaced && !model->final.trained))

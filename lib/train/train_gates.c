@@ -28,6 +28,8 @@ static ln_status fill_defaults(ln_gate_options *o, ln_error *err)
 {
     static const double half = 0.5;
 
+    if (o->n_alphas > LN__MAX_POINTS)
+        return ln__fail(err, LN_E_ARGUMENT, "%zu alphas; at most %d", o->n_alphas, LN__MAX_POINTS);
     if (!o->alphas || !o->n_alphas) {
         o->alphas = &half;
         o->n_alphas = 1;
@@ -38,8 +40,6 @@ static ln_status fill_defaults(ln_gate_options *o, ln_error *err)
     for (size_t i = 0; i < o->n_alphas; i++)
         if (!(o->alphas[i] >= 0 && o->alphas[i] <= 1))
             return ln__fail(err, LN_E_ARGUMENT, "alpha %g; 0..1", o->alphas[i]);
-    if (o->n_alphas > 10000)
-        return ln__fail(err, LN_E_ARGUMENT, "%zu alphas; at most 10000", o->n_alphas);
     if (o->input != LN_GATE_STATISTICS && o->input != LN_GATE_FEATURES)
         return ln__fail(err, LN_E_ARGUMENT, "gate input %d; LN_GATE_STATISTICS and LN_GATE_FEATURES are known", o->input);
     if (o->cost < LN_COST_TIME || o->cost > LN_COST_MACS)
@@ -129,7 +129,11 @@ static ln_status gather_rows(gates_job *job, ln_data *rows, ln_error *err)
         memcpy(job->logits, t->logits, sizeof job->logits);
         return LN_OK;
     }
-    ln__cache_place place = { &model->ctx, UINT64_C(1) << 32, NULL };
+    if (!t)
+        ln__log(&model->ctx, LN_LOG_WARNING, "the heads' out-of-fold answers are not kept; gates learn well only from rows that the heads "
+                                             "have not seen");
+    ln__cache_place place = { &model->ctx, job->options.max_memory ? job->options.max_memory : UINT64_C(1) << 32,
+                              job->options.cache_folder };
     st = ln__features_run(&job->fresh, model, rows, false, job->options.threads, &place, &job->reporter, err);
     job->features = &job->fresh;
     job->task.folds = 5;
