@@ -1,0 +1,281 @@
+/* test_model_crafted.c - model files made to mislead: last layers whose classes cannot be replaced, metadata about one
+ * that does not fit. Each is answered with a message, never with a crash. */
+#include <check.h>
+
+#include "leenet/leenet.h"
+#include "onnx_bytes.h"
+
+static counting_heap heap;
+static ln__ctx ctx;
+static ln_error err;
+
+static void start(void)
+{
+    memset(&heap, 0, sizeof heap);
+    ctx = counting_ctx(&heap);
+}
+
+static void nothing_left(void) { ck_assert_uint_eq(heap.live, 0); }
+
+/* ---- Networks --------------------------------------------------------------------- */
+
+static const int64_t input_dims[] = { -1, 4, 2, 2 };
+static float numbers[256];
+
+static void put_metadata(ln__buffer *model, const char *key, const char *value)
+{
+    ln__buffer entry;
+
+    ln__buffer_init(&entry, &ctx);
+    ln__put_text(&entry, 1, key);
+    ln__put_text(&entry, 2, value);
+    put_message(model, 14, &entry);
+}
+
+static void finish_model(ln__buffer *model, ln__buffer *graph, int64_t classes, const char *final)
+{
+    put_value_info(graph, 11, "x", 1, 4, input_dims);
+    put_value_info(graph, 12, "y", 1, 2, (const int64_t[]){ -1, classes });
+    ln__buffer_init(model, &ctx);
+    put_model(model, 7, 13, graph);
+    if (final) {
+        put_metadata(model, "leenet.format", "1");
+        put_metadata(model, "leenet.final", final);
+    }
+}
+
+/* x -> Relu -> Flatten -> Gemm of 3 classes, with a bias of `bias` numbers. */
+static void put_gemm(ln__buffer *model, int64_t bias, const char *final)
+{
+    ln__buffer graph, attrs;
+
+    ln__buffer_init(&graph, &ctx);
+    ln__buffer_init(&attrs, &ctx);
+    put_node(&graph, "Relu", "x", "r", NULL);
+    put_node(&graph, "Flatten", "r", "f", NULL);
+    put_attr_int(&attrs, "transB", 1);
+    put_node(&graph, "Gemm", "f w b", "y", &attrs);
+    put_floats(&graph, "w", 2, (const int64_t[]){ 3, 16 }, numbers);
+    put_floats(&graph, "b", 1, &bias, numbers);
+    finish_model(model, &graph, 3, final);
+}
+
+/* x -> Relu -> Flatten -> Gemm without a bias -> Add of one number -> y. */
+static void put_added(ln__buffer *model, const char *final)
+{
+    ln__buffer graph, attrs;
+
+    ln__buffer_init(&graph, &ctx);
+    ln__buffer_init(&attrs, &ctx);
+    put_node(&graph, "Relu", "x", "r", NULL);
+    put_node(&graph, "Flatten", "r", "f", NULL);
+    put_attr_int(&attrs, "transB", 1);
+    put_node(&graph, "Gemm", "f w", "z", &attrs);
+    put_node(&graph, "Add", "z b", "y", NULL);
+    put_floats(&graph, "w", 2, (const int64_t[]){ 3, 16 }, numbers);
+    put_floats(&graph, "b", 1, (const int64_t[]){ 1 }, numbers);
+    finish_model(model, &graph, 3, final);
+}
+
+/* x -> Relu -> GlobalAveragePool -> 1 x 1 Conv of 12 classes -> Flatten -> y. */
+static void put_conv(ln__buffer *model, int64_t group, const char *final)
+{
+    ln__buffer graph, attrs;
+
+    ln__buffer_init(&graph, &ctx);
+    ln__buffer_init(&attrs, &ctx);
+    put_node(&graph, "Relu", "x", "r", NULL);
+    put_node(&graph, "GlobalAveragePool", "r", "p", NULL);
+    put_attr_int(&attrs, "group", group);
+    put_node(&graph, "Conv", "p w", "c", &attrs);
+    put_node(&graph, "Flatten", "c", "y", NULL);
+    put_floats(&graph, "w", 4, (const int64_t[]){ 12, 4 / group, 1, 1 }, numbers);
+    finish_model(model, &graph, 12, final);
+}
+
+/* Frees the bytes. */
+static ln_status load(ln_model **model, ln__buffer *bytes)
+{
+    ln_allocator allocator = { counting_alloc, counting_release, &heap };
+    ln_load_options options = LN_LOAD_OPTIONS_INIT;
+
+    options.allocator = &allocator;
+    memset(&err, 0, sizeof err);
+    ck_assert(bytes->ok);
+    ln_status st = ln_model_load_memory(model, bytes->data, bytes->size, &options, &err);
+    ln__buffer_free(bytes);
+    return st;
+}
+
+/* Answers of a network must come out whatever was tried with it before. */
+static void answers(ln_model *model)
+{
+    float input[16] = { 1, 2, 3 }, logits[12];
+    ln_session *session = NULL;
+    ln_result result;
+
+    ck_assert_msg(ln_session_open(&session, model, NULL, &err) == LN_OK, "%s", err.text);
+    ck_assert_msg(ln_infer_full(session, input, 1, &result, logits, &err) == LN_OK, "%s", err.text);
+    ln_session_free(session);
+}
+
+static ln_status set_classes(ln_model *model, size_t count)
+{
+    static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g" };
+
+    memset(&err, 0, sizeof err);
+    return ln_model_set_classes(model, names, NULL, count, &err);
+}
+
+static void refuses_other_classes(ln__buffer *bytes, const char *words)
+{
+    ln_model *model;
+
+    ck_assert_msg(load(&model, bytes) == LN_OK, "%s", err.text);
+    uint32_t classes = ln_model_class_count(model);
+    ck_assert_int_eq(set_classes(model, 5), LN_E_UNSUPPORTED);
+    ck_assert_msg(strstr(err.text, words) != NULL, "'%s' has no '%s'", err.text, words);
+    ck_assert_uint_eq(ln_model_class_count(model), classes);
+    answers(model);
+    ln_model_free(model);
+}
+
+/* ---- Last layers ---------------------------------------------------------------------- */
+
+START_TEST(a_gemm_with_one_number_of_bias_keeps_its_classes)
+{
+    ln__buffer bytes;
+    ln_model *model;
+
+    put_gemm(&bytes, 1, NULL);
+    refuses_other_classes(&bytes, "its bias has not one number for each of 3 classes");
+    put_gemm(&bytes, 3, NULL);
+    ck_assert_int_eq(load(&model, &bytes), LN_OK);
+    ck_assert_msg(set_classes(model, 5) == LN_OK, "%s", err.text);
+    ck_assert_uint_eq(ln_model_class_count(model), 5);
+    ln_model_free(model);
+    nothing_left();
+}
+END_TEST
+
+/* One number added behind the layer is no bias of its own; it goes with any number of classes. */
+START_TEST(one_number_added_goes_with_other_classes)
+{
+    ln__buffer bytes;
+    ln_model *model;
+
+    put_added(&bytes, NULL);
+    ck_assert_msg(load(&model, &bytes) == LN_OK, "%s", err.text);
+    ck_assert_msg(set_classes(model, 7) == LN_OK, "%s", err.text);
+    ck_assert_uint_eq(ln_model_class_count(model), 7);
+    ln_model_free(model);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(a_grouped_conv_keeps_its_classes)
+{
+    ln__buffer bytes;
+    ln_model *model;
+
+    put_conv(&bytes, 4, NULL);
+    refuses_other_classes(&bytes, "a plain linear layer");
+    put_conv(&bytes, 1, NULL);
+    ck_assert_msg(load(&model, &bytes) == LN_OK, "%s", err.text);
+    ck_assert_msg(set_classes(model, 5) == LN_OK, "%s", err.text);
+    ln_model_free(model);
+    nothing_left();
+}
+END_TEST
+
+/* ---- leenet.final ------------------------------------------------------------------------- */
+
+START_TEST(a_final_layer_that_does_not_fit_is_refused)
+{
+    static const struct { const char *text, *words; } bad[] = {
+        { "", "numbers were expected" },        { "2 2 2", "numbers were expected" },
+        { "2 2 2 0 0", "numbers were expected" }, { "2  2 2 0", "numbers were expected" },
+        { "a b c d", "'a' is not a number" },   { "nan 2 2 0", "not a number" },
+        { "inf 2 2 0", "not a number" },        { "2 2 2 1e999", "not a number" },
+        { "0x2 2 2 0", "not a number" },        { "1e300 2 2 0", "number 1 is 1e+300" },
+        { "2 -2 2 0", "number 2 is -2" },       { "2 2 2147483648 0", "number 3 is" },
+        { "-9e18 2 2 0", "number 1 is" },       { "2 2 2 -7", "number 4 is -7" },
+        { "0 2 2 0", "it is node 2 with 2" },   { "-1 2 2 0", "it is node 2 with 2" },
+        { "3 2 2 0", "it is node 2 with 2" },   { "2147483647 2 2 0", "it is node 2 with 2" },
+        { "2 -1 0 0", "it is node 2 with 2" },  { "2 1 0 0", "it is node 2 with 2" },
+        { "2 2147483647 2 0", "it is node 2 with 2" }, { "2 2 1 0", "it is node 2 with 2" },
+        { "2 2 2147483647 0", "it is node 2 with 2" }
+    };
+
+    for (size_t i = 0; i < LN__COUNT(bad); i++) {
+        ln__buffer bytes;
+        ln_model *model;
+        put_gemm(&bytes, 3, bad[i].text);
+        ck_assert_msg(load(&model, &bytes) == LN_E_FORMAT, "'%s': %s", bad[i].text, err.text);
+        ck_assert_msg(strstr(err.text, bad[i].words) != NULL, "'%s' has no '%s'", err.text, bad[i].words);
+        ck_assert_ptr_null(model);
+        nothing_left();
+    }
+}
+END_TEST
+
+START_TEST(a_final_layer_that_fits_is_taken)
+{
+    ln__buffer bytes;
+    ln_model *model;
+
+    put_gemm(&bytes, 3, "2 2 2 1");
+    ck_assert_msg(load(&model, &bytes) == LN_OK, "%s", err.text);
+    answers(model);
+    ck_assert_int_eq(set_classes(model, 5), LN_E_STATE);
+    ln_model_free(model);
+    put_added(&bytes, "2 -1 0 1");
+    ck_assert_msg(load(&model, &bytes) == LN_OK, "%s", err.text);
+    answers(model);
+    ln_model_free(model);
+    nothing_left();
+}
+END_TEST
+
+/* Metadata cannot declare replaced what the library would not replace. */
+START_TEST(a_final_layer_of_the_wrong_kind_is_refused)
+{
+    static const char *const texts[] = { "2 2 2 0", "2 -1 0 0", "2 2 2 1", "2 -1 0 1" };
+
+    for (size_t i = 0; i < LN__COUNT(texts); i++) {
+        ln__buffer bytes;
+        ln_model *model;
+        put_gemm(&bytes, 1, texts[i]);
+        ck_assert_int_eq(load(&model, &bytes), LN_E_UNSUPPORTED);
+        ck_assert_ptr_ne(strstr(err.text, "its bias has not one number"), NULL);
+        ck_assert_ptr_null(model);
+        put_conv(&bytes, 4, texts[i]);
+        ck_assert_int_eq(load(&model, &bytes), LN_E_UNSUPPORTED);
+        ck_assert_ptr_ne(strstr(err.text, "a plain linear layer"), NULL);
+        ck_assert_ptr_null(model);
+        nothing_left();
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("model files made to mislead");
+    TCase *cases = tcase_create("crafted");
+
+    for (int i = 0; i < (int)LN__COUNT(numbers); i++)
+        numbers[i] = (float)(i % 17 - 8) / 16.0f;
+    tcase_add_checked_fixture(cases, start, NULL);
+    tcase_add_test(cases, a_gemm_with_one_number_of_bias_keeps_its_classes);
+    tcase_add_test(cases, one_number_added_goes_with_other_classes);
+    tcase_add_test(cases, a_grouped_conv_keeps_its_classes);
+    tcase_add_test(cases, a_final_layer_that_does_not_fit_is_refused);
+    tcase_add_test(cases, a_final_layer_that_fits_is_taken);
+    tcase_add_test(cases, a_final_layer_of_the_wrong_kind_is_refused);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
