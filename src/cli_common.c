@@ -81,27 +81,36 @@ int finish_output(const char *command, int code)
     return code == TOOL_DONE ? TOOL_FAILED : code;
 }
 
-static int cannot_write(const char *command, const char *what, const char *path, const char *why)
+static int cannot_write(const char *command, const char *path, const char *why)
 {
-    fprintf(stderr, "leenet %s: cannot write %s'", command, what);
+    fprintf(stderr, "leenet %s: cannot write '", command);
     print_safe(stderr, path);
     fprintf(stderr, "': %s\n", why);
     return TOOL_FAILED;
 }
 
+/* By trying, the way ln_model_save does it: rights alone do not tell of a file system that is
+ * read-only or makes no files. The suffix has the length of the library's. */
 int check_writable(const char *command, const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) : 0;
-    char *folder = tool_alloc(n + 2, 1);
+    static const char suffix[] = ".new-probedXXXXXX";
     struct stat there;
-    int code = TOOL_DONE;
+    size_t n = strlen(path);
+    char *beside;
+    int code = TOOL_DONE, file;
 
-    memcpy(folder, slash ? path : ".", n ? n : 1);
-    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode))
-        code = cannot_write(command, "", path, "it is a folder");
-    else if (access(folder, W_OK | X_OK) != 0)
-        code = cannot_write(command, "into the folder ", folder, strerror(errno));
-    free(folder);
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return cannot_write(command, path, S_ISDIR(there.st_mode) ? "it is a folder" : "it is not a plain file");
+    beside = tool_alloc(n + sizeof suffix, 1);
+    memcpy(beside, path, n);
+    memcpy(beside + n, suffix, sizeof suffix);
+    file = mkstemp(beside);
+    if (file < 0) {
+        code = cannot_write(command, path, strerror(errno));
+    } else {
+        close(file);
+        unlink(beside);
+    }
+    free(beside);
     return code;
 }

@@ -236,10 +236,10 @@ static int train(job *b)
 static int run(job *b, const char *path)
 {
     const train_settings *s = b->s;
-    int code = s->log ? log_open(&b->p.log, name, s->log) : TOOL_DONE;
+    int code = check_writable(name, s->output);
 
-    if (code == TOOL_DONE)
-        code = check_writable(name, s->output);
+    if (code == TOOL_DONE && s->log)
+        code = log_open(&b->p.log, name, s->log);
     if (code == TOOL_DONE)
         code = load_model(&b->model, name, path, &b->p);
     if (code == TOOL_DONE)

@@ -93,9 +93,33 @@ done
 says "good flags reach the model" 1 "no-such.onnx" train --epochs=3 -q --alpha 0:1:5 --exits auto:3 --crop 3x4 \
     --mean 1 --std 1,2,3 --max-memory 4g --recipe leenet --threshold 0.25 --seed 18446744073709551615 --weight-decay 0
 says "an operand after --" 1 "\-\-odd.onnx" "$LEENET" info -- --odd.onnx
-says "a folder that is not there" 1 "cannot write into the folder" \
-    "$LEENET" train m --data d -o "$work/no/such/out.onnx"
+# Where nothing can be written is said before the model is even looked for.
+says "a folder that is not there" 1 "cannot write '$work/no/such/out.onnx': No such file" \
+    "$LEENET" train m --data d -o "$work/no/such/out.onnx" --log "$work/unwanted.csv"
+expect "no log is begun then" test ! -e "$work/unwanted.csv"
+says "a file in the folder's place" 1 "cannot write 'tests/test_cli.sh/x.onnx': Not a dir" \
+    "$LEENET" train m --data d -o tests/test_cli.sh/x.onnx
 says "a folder in the output's place" 1 "it is a folder" "$LEENET" tune m -o "$work"
+says "a device in the output's place" 1 "it is not a plain file" "$LEENET" train m --data d -o /dev/null
+if [ -d /proc/self ]; then
+    says "a folder that makes no files" 1 "cannot write '/proc/x.onnx'" "$LEENET" train m --data d -o /proc/x.onnx
+else
+    skip "a folder that makes no files" "/proc is not there"
+fi
+mkdir "$work/shut"
+chmod 555 "$work/shut"
+as_user=                        # root may write everywhere unless it gives that up
+[ "$(id -u)" != 0 ] || as_user="setpriv --bounding-set -dac_override"
+if [ -z "$as_user" ] || $as_user true 2> /dev/null; then
+    says "a read-only folder" 1 "cannot write '$work/shut/out.onnx': Permission denied" \
+        $as_user "$LEENET" train m --data d -o "$work/shut/out.onnx"
+else
+    skip "a read-only folder" "run by root without setpriv"
+fi
+says "a writable place: the model is next" 1 "^leenet train: .*no-such.onnx" train
+find "$work" . -maxdepth 1 -name '*.new-*' > "$work/remains"
+find "$work/shut" -type f >> "$work/remains"
+judge "asking leaves no file" "$work/remains"
 printf 'not a model' > "$work/bad.onnx"
 says "a file that is no model" 1 "bad.onnx" "$LEENET" info "$work/bad.onnx"
 if [ -e /dev/full ]; then
