@@ -56,9 +56,7 @@ static double fraction_done(const ln_progress *now)
 {
     double part = now->total ? (double)now->done / (double)now->total : 0.0;
 
-    if (now->epochs && now->epoch)
-        part = ((double)(now->epoch - 1) + part) / now->epochs;
-    return part < 0 ? 0 : part > 1 ? 1 : part;
+    return part > 1 ? 1 : part;
 }
 
 __attribute__((format(printf, 3, 4)))
@@ -165,13 +163,14 @@ static bool same_stage(const ln_progress *a, const ln_progress *b)
 static void remember(progress *p, const ln_progress *now)
 {
     size_t size = now->struct_size < sizeof p->last ? now->struct_size : sizeof p->last;
+    bool no_news = p->any && p->shown && same_stage(&p->last, now) && p->last.done == now->done;
 
     memset(&p->last, 0, sizeof p->last);
     memcpy(&p->last, now, size);
     snprintf(p->stage, sizeof p->stage, "%s", now->stage);
     p->last.stage = p->stage;
     p->any = true;
-    p->shown = false;
+    p->shown = no_news;
 }
 
 int progress_show(const ln_progress *now, void *payload)
