@@ -1,6 +1,8 @@
 /* test_model_crafted.c - model files made to mislead: last layers whose classes cannot be replaced, metadata about one
  * that does not fit. Each is answered with a message, never with a crash. */
 #include <check.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "leenet/leenet.h"
 #include "onnx_bytes.h"
@@ -258,6 +260,49 @@ START_TEST(a_final_layer_of_the_wrong_kind_is_refused)
 }
 END_TEST
 
+/* ---- Class names ---------------------------------------------------------------------------- */
+
+/* As many as a file may have entries, nearly. Of two entries with one key the first counts. */
+START_TEST(very_many_class_names_are_read_and_written)
+{
+    enum { CLASSES = 65000 };
+    float *zeros = calloc(16 * CLASSES, sizeof *zeros);
+    char path[] = "/tmp/leenet-crafted-XXXXXX", key[40], name[40];
+    ln__buffer graph, attrs, bytes;
+    ln_model *model, *again;
+
+    ln__buffer_init(&graph, &ctx);
+    ln__buffer_init(&attrs, &ctx);
+    put_node(&graph, "Flatten", "x", "f", NULL);
+    put_attr_int(&attrs, "transB", 1);
+    put_node(&graph, "Gemm", "f w", "y", &attrs);
+    put_floats(&graph, "w", 2, (const int64_t[]){ CLASSES, 16 }, zeros);
+    free(zeros);
+    finish_model(&bytes, &graph, CLASSES, NULL);
+    put_metadata(&bytes, "leenet.format", "1");
+    put_metadata(&bytes, "leenet.classes", "65000");
+    for (int i = 0; i < CLASSES; i++) {
+        snprintf(key, sizeof key, "leenet.class.%d", i);
+        snprintf(name, sizeof name, "class %d", i);
+        put_metadata(&bytes, key, name);
+    }
+    put_metadata(&bytes, "leenet.class.7", "another seven");
+    ck_assert_msg(load(&model, &bytes) == LN_OK, "%s", err.text);
+    close(mkstemp(path));
+    ck_assert_msg(ln_model_save(model, path, &err) == LN_OK, "%s", err.text);
+    ck_assert_msg(ln_model_load(&again, path, NULL, &err) == LN_OK, "%s", err.text);
+    unlink(path);
+    for (uint32_t i = 0; i < CLASSES; i++) {
+        snprintf(name, sizeof name, "class %u", i);
+        ck_assert_str_eq(ln_model_class_name(model, i), name);
+        ck_assert_str_eq(ln_model_class_name(again, i), name);
+    }
+    ln_model_free(model);
+    ln_model_free(again);
+    nothing_left();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("model files made to mislead");
@@ -272,6 +317,7 @@ int main(void)
     tcase_add_test(cases, a_final_layer_that_does_not_fit_is_refused);
     tcase_add_test(cases, a_final_layer_that_fits_is_taken);
     tcase_add_test(cases, a_final_layer_of_the_wrong_kind_is_refused);
+    tcase_add_test(cases, very_many_class_names_are_read_and_written);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -28,6 +28,7 @@ struct ln__onnx_edit {
     ln__replacement *replacements; size_t n_replacements, replacements_capacity;
     int64_t output_columns;     /* of the first output; 0: as it is */
     ln__onnx_metadata_entry *metadata; size_t n_metadata, metadata_capacity;
+    ln__map metadata_of;        /* key -> index */
     const char **names; size_t n_names, names_capacity;     /* all values made by nodes of ours */
 
     ln__map types;              /* value of the file -> LN__ONNX_* */

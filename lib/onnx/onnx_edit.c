@@ -13,6 +13,7 @@ ln_status ln__onnx_edit_new(ln__onnx_edit **out, const ln__onnx *onnx, ln_error 
     edit->onnx = onnx;
     edit->ctx = onnx->ctx;
     ln__arena_init(&edit->arena, &edit->ctx, 0);
+    ln__map_init(&edit->metadata_of, &edit->arena);
     ln__buffer_init(&edit->node, &edit->ctx);
     ln__buffer_init(&edit->nodes, &edit->ctx);
     ln__buffer_init(&edit->outputs, &edit->ctx);
@@ -301,15 +302,17 @@ void ln__onnx_replace_input(ln__onnx_edit *edit, int32_t node_index, int32_t inp
 
 void ln__onnx_set_metadata(ln__onnx_edit *edit, const char *key, const char *value)
 {
-    for (size_t i = 0; i < edit->n_metadata; i++)
-        if (strcmp(edit->metadata[i].key, key) == 0) {
-            edit->metadata[i].value = ln__edit_text(edit, value);
-            return;
-        }
-    if (!LN__RESERVE(&edit->ctx, edit->metadata, edit->metadata_capacity, edit->n_metadata + 1)) {
-        edit->failed = true;
+    ln__onnx_metadata_entry entry = { key, ln__edit_text(edit, value) };
+    int64_t i = ln__map_get(&edit->metadata_of, key);
+
+    if (i >= 0) {
+        edit->metadata[i].value = entry.value;
         return;
     }
-    edit->metadata[edit->n_metadata].key = ln__edit_text(edit, key);
-    edit->metadata[edit->n_metadata++].value = ln__edit_text(edit, value);
+    entry.key = ln__edit_text(edit, key);
+    if (LN__RESERVE(&edit->ctx, edit->metadata, edit->metadata_capacity, edit->n_metadata + 1) &&
+        ln__map_put(&edit->metadata_of, entry.key, (int64_t)edit->n_metadata))
+        edit->metadata[edit->n_metadata++] = entry;
+    else
+        edit->failed = true;
 }

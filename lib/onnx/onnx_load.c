@@ -120,6 +120,9 @@ static ln_status read_metadata(ln__onnx *onnx, const ln__field *message, ln_erro
     }
     if (wire.problem != NULL)
         return ln__onnx_fail(err, LN_E_FORMAT, onnx, "a metadata_props entry %s", wire.problem);
+    if (ln__map_get(&onnx->metadata_of, entry->key) < 0 &&
+        !ln__map_put(&onnx->metadata_of, entry->key, (int64_t)onnx->n_metadata))
+        return ln__onnx_nomem(err, onnx);
     onnx->n_metadata++;
     return LN_OK;
 }
@@ -230,6 +233,7 @@ static ln_status new_onnx(ln__onnx **out, const ln__ctx *ctx, const char *path, 
     onnx->label = path[0] == '\0' ? "model in memory" : onnx->path;
     ln__map_init(&onnx->tensor_of, &onnx->arena);
     ln__map_init(&onnx->input_of, &onnx->arena);
+    ln__map_init(&onnx->metadata_of, &onnx->arena);
     if (onnx->path == NULL) {
         ln__onnx_free(onnx);
         return ln__fail_nomem(err, ctx, 0);
@@ -307,10 +311,9 @@ void ln__onnx_free(ln__onnx *onnx)
 
 const char *ln__onnx_metadata(const ln__onnx *onnx, const char *key)
 {
-    for (size_t i = 0; i < onnx->n_metadata; i++)
-        if (strcmp(onnx->metadata[i].key, key) == 0)
-            return onnx->metadata[i].value;
-    return NULL;
+    int64_t i = ln__map_get(&onnx->metadata_of, key);
+
+    return i < 0 ? NULL : onnx->metadata[i].value;
 }
 
 const char *ln__onnx_metadata_at(const ln__onnx *onnx, size_t i, const char **value)

@@ -82,6 +82,7 @@ struct ln__onnx {
     const char *producer, *producer_name, *producer_version;
     const char **domains; int32_t n_domains;
     ln__onnx_metadata_entry *metadata; size_t n_metadata;
+    ln__map metadata_of;        /* key -> index; of entries with one key the first counts */
     const uint8_t *graph; size_t graph_size;
 
     ln__onnx_node *nodes; int32_t n_nodes;      /* as in the file */
