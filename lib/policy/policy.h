@@ -56,6 +56,54 @@ void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold,
 double ln__threshold_choose(const float *g, const float *price, const double *cost, double alpha,
                             int64_t n, uint32_t exits, float *scratch /* [n] */);
 
+/* ---- Curves: all settings of a policy ---------------------------------------------------------------- */
+
+/* A row leaves at the first exit whose score is above the threshold there. Thresholds lie in -1..1: at 1 no
+ * row leaves, at -1 every row does, whatever the scores. */
+enum { LN__MAX_SETTINGS = 64 };
+
+/* One candidate to score rows: the out-of-fold scores of one operating point. */
+typedef struct ln__scorer {
+    const float   *score;       /* [rows][exits], 0..1 */
+    const uint8_t *right;       /* [rows][exits + 1] is this policy's answer there right (exits: the network's own end) */
+    const double  *cost;        /* [exits + 1] of leaving there, rising; what the curve is ordered by */
+} ln__scorer;
+
+typedef struct ln__curve_task {
+    const ln__scorer *scorer;   /* [n_scorers] of one policy; LEENet's gates: one for each alpha */
+    uint32_t n_scorers;
+    int64_t  rows;
+    uint32_t exits;
+    const double *schedule;     /* [n_schedules][exits + 1] shares of rows that shall leave at each exit, thresholds
+                                 * of each exit by quantiles; NULL: one threshold for all exits */
+    uint32_t n_schedules;
+} ln__curve_task;
+
+typedef struct ln__setting {
+    uint32_t scorer;            /* index in ln__curve_task.scorer */
+    double   accuracy, cost;    /* means over the rows */
+    double  *threshold;         /* [exits] */
+    double  *share;             /* [exits + 1] of rows that leave at each exit */
+} ln__setting;
+
+/* The settings of a policy by falling cost: the first never leaves early, the last leaves at exit 0 always, those
+ * between are spaced evenly by mean cost (fewer where scores are tied). Of several scorers the most accurate at each
+ * cost, judged with the neighbouring settings of the same scorer, so that chance decides less. */
+typedef struct ln__settings {
+    uint32_t    exits, count;
+    ln__setting setting[LN__MAX_SETTINGS];
+    double     *numbers;        /* owned: what the settings' pointers point into */
+} ln__settings;
+ln_status ln__curve_build(ln__settings *out, const ln__ctx *ctx, const ln__curve_task *task, ln_error *err);
+void ln__settings_free(ln__settings *settings, const ln__ctx *ctx);
+/* Thresholds [exits] at which a `share` of the rows [exits + 1] leaves at each exit, those with the highest scores among the
+ * rows still there; equal scores leave together. `order` [rows] is scratch. */
+void ln__quantile_thresholds(double *threshold, const float *score, const double *share, int64_t rows, uint32_t exits,
+                             uint32_t *order);
+/* Exit distributions p_i ~ q^i, the mean exit falling evenly; out [LN__GEOMETRIC_SCHEDULES][exits + 1]. */
+enum { LN__GEOMETRIC_SCHEDULES = 127 };
+void ln__geometric_schedules(double *out, uint32_t exits);
+
 /* ---- As ONNX -------------------------------------------------------------------------------------- */
 
 /* Graph output "gate_<exit>" [N,points]: the sigmoids of every point's gate, stacked. Reads "logits_0".."logits_<exit>" or
