@@ -511,6 +511,11 @@ LN_API double ln_point_threshold(const ln_model *model, uint32_t point, uint32_t
 LN_API LN_MUST_CHECK ln_status
 ln_point_set_default(ln_model *model, uint32_t point, ln_error *err);
 
+/* ---- Targets ------------------------------------------------------------ */
+
+enum { LN_AGAINST_LABELS = 0,   /* accuracy lost against the plain network */
+       LN_AGAINST_PLAIN = 1 };  /* share of answers that differ from the plain network's */
+
 /* Measures which kernel and layout each convolution should use on this machine
  * (seconds) and stores the choice in the model. threads 0: 1. */
 LN_API LN_MUST_CHECK ln_status

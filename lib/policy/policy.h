@@ -103,6 +103,21 @@ void ln__quantile_thresholds(double *threshold, const float *score, const double
 /* Exit distributions p_i ~ q^i, the mean exit falling evenly; out [LN__GEOMETRIC_SCHEDULES][exits + 1]. */
 enum { LN__GEOMETRIC_SCHEDULES = 127 };
 void ln__geometric_schedules(double *out, uint32_t exits);
+/* ---- Bounds that hold for finite samples (bound.c) ------------------------------------------------- */
+
+/* Rows that neither heads nor gates have seen, judged at a setting: `lost` are right in the plain network and wrong at the
+ * setting, `gained` the reverse, `changed` have another answer than the plain network's. */
+typedef struct ln__tally { uint64_t rows, lost, gained, changed; } ln__tally;
+
+/* p-values: were the true drop of accuracy (the true share of changed answers) `drop` or more, counts that speak
+ * as much for less would be seen with at most this probability. Shares 0..1; no rows give 1. */
+double ln__bound_drop(uint64_t rows, uint64_t lost, uint64_t gained, double drop);
+double ln__bound_change(uint64_t rows, uint64_t changed, double share);
+double ln__bound_test(const ln__tally *seen, int32_t against /* LN_AGAINST_* */, double drop);
+/* How many rows would give a p-value of at most `level`, were lost, gained and changed rows as frequent as rates[0..2]
+ * say (to 1 %); UINT64_MAX: more than LN__BOUND_MOST_ROWS. */
+enum { LN__BOUND_MOST_ROWS = 1 << 22 };
+uint64_t ln__bound_rows(const double rates[3], int32_t against, double drop, double level);
 
 /* ---- As ONNX -------------------------------------------------------------------------------------- */
 
