@@ -4,6 +4,7 @@
  *               operating points.            One owner; frozen while in use.
  *   ln_data     a labelled data set.                     Read by any thread.
  *   ln_session  a model made runnable.                One thread at a time.
+ *   ln_answers  every exit's answers to a data set.      Read by any thread.
  *
  * Shortest use (error checks left out; see examples/classify.c):
  *
@@ -600,8 +601,10 @@ typedef struct ln_evaluation {
     double         params_share, macs_share;    /* of the plain network */
     double         ms_per_row, plain_ms_per_row;/* wall clock, reading pictures excluded, interleaved */
     ln_exit_share *exits;       /* caller's [E+1], or NULL */
+    double         time_share;  /* of the plain network: ms_per_row over plain_ms_per_row, or
+                                   for replayed answers from the stages' measured times */
 } ln_evaluation;
-#define LN_EVALUATION_INIT { sizeof(ln_evaluation), 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NULL }
+#define LN_EVALUATION_INIT { sizeof(ln_evaluation), 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NULL, 0.0 }
 
 typedef struct ln_evaluate_options {
     size_t          struct_size;
@@ -620,6 +623,57 @@ typedef struct ln_evaluate_options {
 LN_API LN_MUST_CHECK ln_status
 ln_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
             ln_evaluation *out, ln_error *err);
+
+/* ---- Answers: recorded once, any rule replayed -------------------------- */
+
+typedef struct ln_answers ln_answers;
+
+typedef struct ln_answers_options {
+    size_t         struct_size;
+    uint32_t       threads;     /* 0: 1 */
+    uint32_t       rows;        /* rows of one call; 0: 8 per thread */
+    ln_progress_fn progress;
+    void          *progress_payload;
+} ln_answers_options;
+#define LN_ANSWERS_OPTIONS_INIT { sizeof(ln_answers_options), 0, 0, NULL, NULL }
+
+/* Runs every row through the whole network once and keeps what each exit's
+ * head and each operating point's gate said: rows * (E + 1) * classes floats.
+ * The model is kept alive and frozen until the answers are freed. Afterwards
+ * the stages are timed for one row on one thread. LN_SKIPPED if pictures were
+ * left out. LN_E_STATE if exits are not trained yet. */
+LN_API LN_MUST_CHECK ln_status
+ln_answers_collect(ln_answers **out, ln_model *model, ln_data *data,
+                   const ln_answers_options *options, ln_error *err);
+LN_API void ln_answers_free(ln_answers *answers);
+
+/* Pictures left out by skip_bad are not among the rows. */
+LN_API size_t ln_answers_rows(const ln_answers *answers);
+
+/* The row's true label as the model numbers its answers; -1 if it has none or
+ * the row is out of range. */
+LN_API int32_t ln_answers_label(const ln_answers *answers, size_t row);
+
+/* The row's index in the data set; SIZE_MAX if out of range. */
+LN_API size_t ln_answers_data_row(const ln_answers *answers, size_t row);
+
+/* [rows][classes] of that exit's head; exit E: the network's own output, which
+ * is probabilities if it ends in a softmax. NULL if out of range. */
+LN_API const float *ln_answers_logits(const ln_answers *answers, uint32_t exit);
+
+/* The answer of that exit (E: the network's end) by which it is judged: the
+ * likeliest of the classes that compete (all, unless a class map says
+ * otherwise). *probability (may be NULL) is what the exit gives to it. -1 if
+ * out of range. */
+LN_API int32_t ln_answers_choice(const ln_answers *answers, uint32_t exit, size_t row,
+                                 float *probability);
+
+/* What every row would have got at that operating point: `results` [rows] as
+ * ln_infer_early gives them, and their summary as ln_evaluate does but for the
+ * clock's figures, which are 0. Either may be NULL. */
+LN_API LN_MUST_CHECK ln_status
+ln_answers_replay_point(const ln_answers *answers, uint32_t point, ln_result *results,
+                        ln_evaluation *out, ln_error *err);
 
 #ifdef __cplusplus
 }

@@ -5,7 +5,7 @@
 //   ln_result answer = session.infer_image("cat.jpg");
 //   std::cout << model.class_name(answer.label) << " at exit " << answer.exit << '\n';
 //
-// Model, Data and Session own one C object each: they move, do not copy, and
+// Model, Data, Session and Answers own one C object each: they move, do not copy, and
 // free it. get() lends the handle to the C calls. What fails throws
 // leenet::Error; what succeeds with something to know (ln_status above 0)
 // returns it. A moved-from object may only be destroyed or assigned to.
@@ -435,6 +435,57 @@ public:
 
 private:
     std::unique_ptr<ln_session, detail::Release<ln_session, ln_session_free>> handle_;
+    std::uint32_t exits_ = 0;
+};
+
+// ---- Answers ------------------------------------------------------------------
+
+class Answers {
+public:
+    // Takes over the handle of answers of a model with `exits` exits.
+    Answers(ln_answers *handle, std::uint32_t exits) noexcept : handle_(handle), exits_(exits) {}
+
+    // Keeps the model alive and frozen. A progress given here takes the place of the one in the options.
+    static Answers collect(const Model &model, const Data &data, ln_answers_options options = LN_ANSWERS_OPTIONS_INIT,
+                           const Progress &progress = nullptr)
+    {
+        ln_answers *answers = nullptr;
+        detail::Watch watch(progress);
+        watch.put_into(options);
+        detail::check([&](ln_error *e) { return ln_answers_collect(&answers, model.get(), data.get(), &options, e); },
+                      &watch.thrown);
+        return Answers(answers, model.exit_count());
+    }
+
+    ln_answers *get() const noexcept { return handle_.get(); }
+
+    std::size_t rows() const noexcept { return ln_answers_rows(get()); }
+    std::int32_t label(std::size_t row) const noexcept { return ln_answers_label(get(), row); }
+    std::size_t data_row(std::size_t row) const noexcept { return ln_answers_data_row(get(), row); }
+    std::int32_t choice(std::uint32_t exit, std::size_t row, float *probability = nullptr) const noexcept
+    {
+        return ln_answers_choice(get(), exit, row, probability);
+    }
+    // [rows][classes], nullptr if there is no such exit.
+    const float *logits(std::uint32_t exit) const noexcept { return ln_answers_logits(get(), exit); }
+
+    // What every row would have got at that operating point, into `results` if given.
+    Evaluation replay_point(std::uint32_t point, std::vector<ln_result> *results = nullptr) const
+    {
+        Evaluation found;
+        found.exits.resize(exits_ + std::size_t{ 1 });
+        found.totals.exits = found.exits.data();
+        if (results != nullptr)
+            results->resize(rows());
+        detail::check([&](ln_error *e) {
+            return ln_answers_replay_point(get(), point, results ? results->data() : nullptr, &found.totals, e);
+        });
+        found.totals.exits = nullptr;
+        return found;
+    }
+
+private:
+    std::unique_ptr<ln_answers, detail::Release<ln_answers, ln_answers_free>> handle_;
     std::uint32_t exits_ = 0;
 };
 

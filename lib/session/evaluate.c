@@ -163,6 +163,7 @@ static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *
         ln__model_cost_shares(j->model, &j->model->points[j->points[p]].gates, params, macs);
         e.accuracy = (double)j->point_right[p] / rows;
         e.ms_per_row = 1e3 * j->seconds[p] / rows;
+        e.time_share = j->plain_seconds > 0 ? j->seconds[p] / j->plain_seconds : 0.0;
     }
     for (size_t i = 0; j->n_points && i < exits; i++) {
         uint64_t left = j->left[p * exits + i];

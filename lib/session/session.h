@@ -50,4 +50,10 @@ ln_status ln__session_image(ln_session *session, const ln_image *image, ln_resul
 ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
                                ln_evaluation *out, ln_error *err);
 
+ln_status ln__answers_collect(ln_answers **out, ln_model *model, ln_data *data, const ln_answers_options *options,
+                              ln_error *err);
+void      ln__answers_free(ln_answers *answers);
+ln_status ln__answers_replay_point(const ln_answers *answers, uint32_t point, ln_result *results, ln_evaluation *out,
+                                   ln_error *err);
+
 #endif
