@@ -105,6 +105,13 @@ int main(int, char **argv)
     leenet::Model again = leenet::Model::load(saved);
     TRY("a saved model comes back", again.exit_count() == 2 && again.point_count() == 2
         && again.info().default_point == 1 && again.class_name(2) == "disc");
+    const leenet::Answers answers = leenet::Answers::collect(again, data);
+    std::vector<ln_result> replayed;
+    const leenet::Evaluation replay = answers.replay_point(1, &replayed);
+    TRY("recorded answers are replayed", answers.rows() == 120 && replayed.size() == 120
+        && std::fabs(replay.totals.accuracy - found[1].totals.accuracy) < 0.01 && replay.exits.size() == 3);
+    TRY("recorded answers tell of rows", answers.choice(2, 5) >= 0 && answers.logits(3) == nullptr && answers.label(0) >= 0
+        && answers.data_row(7) == 7 && answers.time_share(2) > 0.9);
     return failures != 0;
 }
 C

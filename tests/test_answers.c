@@ -213,6 +213,7 @@ START_TEST(answers_freeze_the_model_and_know_their_bounds)
     ck_assert_int_eq(ln_answers_label(answers, ln_answers_rows(answers)), -1);
     ck_assert(ln_answers_data_row(answers, ln_answers_rows(answers)) == SIZE_MAX);
     ck_assert_int_eq(ln_answers_choice(answers, 1, 0, NULL), -1);
+    ck_assert(fabs(ln_answers_time_share(answers, 0) - 1.0) < 1e-9 && isnan(ln_answers_time_share(answers, 1)));
     ck_assert_int_eq(ln_answers_replay_point(answers, 0, &result, NULL, &err), LN_E_ARGUMENT);
     ck_assert_int_eq(ln_answers_replay_point(NULL, 0, &result, NULL, &err), LN_E_ARGUMENT);
     int32_t choice = ln_answers_choice(answers, 0, 1, &probability);

@@ -668,6 +668,10 @@ LN_API const float *ln_answers_logits(const ln_answers *answers, uint32_t exit);
 LN_API int32_t ln_answers_choice(const ln_answers *answers, uint32_t exit, size_t row,
                                  float *probability);
 
+/* What leaving at that exit takes, as a share of the plain network's time, for
+ * one row on one thread of this machine; NaN if out of range. */
+LN_API double ln_answers_time_share(const ln_answers *answers, uint32_t exit);
+
 /* What every row would have got at that operating point: `results` [rows] as
  * ln_infer_early gives them, and their summary as ln_evaluate does but for the
  * clock's figures, which are 0. Either may be NULL. */

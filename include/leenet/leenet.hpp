@@ -466,6 +466,7 @@ public:
     {
         return ln_answers_choice(get(), exit, row, probability);
     }
+    double time_share(std::uint32_t exit) const noexcept { return ln_answers_time_share(get(), exit); }
     // [rows][classes], nullptr if there is no such exit.
     const float *logits(std::uint32_t exit) const noexcept { return ln_answers_logits(get(), exit); }
 

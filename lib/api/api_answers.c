@@ -1,6 +1,8 @@
 /* api_answers.c - recorded answers. */
+#include <math.h>
+
 #include "api/api.h"
-#include "session/answers.h"
+#include "session/session.h"
 
 ln_status ln_answers_collect(ln_answers **out, ln_model *model, ln_data *data, const ln_answers_options *options, ln_error *err)
 {
@@ -21,27 +23,32 @@ void ln_answers_free(ln_answers *answers)
 
 size_t ln_answers_rows(const ln_answers *answers)
 {
-    return answers ? answers->rows : 0;
+    return answers ? ln__answers_rows(answers) : 0;
 }
 
 int32_t ln_answers_label(const ln_answers *answers, size_t row)
 {
-    return answers && row < answers->rows ? answers->label[row] : -1;
+    return answers ? ln__answers_label(answers, row) : -1;
 }
 
 size_t ln_answers_data_row(const ln_answers *answers, size_t row)
 {
-    return answers && row < answers->rows ? answers->data_row[row] : SIZE_MAX;
+    return answers ? ln__answers_data_row(answers, row) : SIZE_MAX;
 }
 
 const float *ln_answers_logits(const ln_answers *answers, uint32_t exit)
 {
-    return answers && exit <= answers->exits ? answers->logits[exit] : NULL;
+    return answers ? ln__answers_logits(answers, exit) : NULL;
+}
+
+double ln_answers_time_share(const ln_answers *answers, uint32_t exit)
+{
+    return answers ? ln__answers_time_share(answers, exit) : NAN;
 }
 
 int32_t ln_answers_choice(const ln_answers *answers, uint32_t exit, size_t row, float *probability)
 {
-    return answers && exit <= answers->exits && row < answers->rows ? ln__answers_choice(answers, exit, row, probability) : -1;
+    return answers ? ln__answers_choice(answers, exit, row, probability) : -1;
 }
 
 ln_status ln_answers_replay_point(const ln_answers *answers, uint32_t point, ln_result *results, ln_evaluation *out, ln_error *err)

@@ -36,6 +36,46 @@ void ln__answers_free(ln_answers *answers)
     ln__free(&ctx, answers);
 }
 
+size_t ln__answers_rows(const ln_answers *answers)
+{
+    return answers->rows;
+}
+
+int32_t ln__answers_label(const ln_answers *answers, size_t row)
+{
+    return row < answers->rows ? answers->label[row] : -1;
+}
+
+size_t ln__answers_data_row(const ln_answers *answers, size_t row)
+{
+    return row < answers->rows ? answers->data_row[row] : SIZE_MAX;
+}
+
+const float *ln__answers_logits(const ln_answers *answers, uint32_t exit)
+{
+    return exit <= answers->exits ? answers->logits[exit] : NULL;
+}
+
+double ln__answers_time_share(const ln_answers *answers, uint32_t exit)
+{
+    return exit <= answers->exits ? answers->time[exit] : NAN;
+}
+
+int32_t ln__answers_choice(const ln_answers *answers, uint32_t exit, size_t row, float *probability)
+{
+    if (exit > answers->exits || row >= answers->rows)
+        return -1;
+    size_t k = row * (answers->exits + 1) + exit;
+    const float *logits = answers->logits[exit] + row * answers->classes;
+    int32_t choice = answers->choice[k], given = answers->given[k];
+    bool ready = exit == answers->exits && answers->model->output_is_probability;
+
+    if (probability && choice >= 0)
+        *probability = answers->probability[k] * (choice == given ? 1.0f : ready ? logits[choice] / logits[given]
+                                                                                 : expf(logits[choice] - logits[given]));
+    return choice;
+}
+
 /* ---- One row at one exit ------------------------------------------------------------------ */
 
 static void judge_answer(ln_answers *to, size_t at, uint32_t exit)

@@ -21,8 +21,6 @@ struct ln_answers {
     double    time[LN__MAX_EXITS + 1];      /* leaving there, as a share of the plain network's time */
 };
 
-int32_t ln__answers_choice(const ln_answers *answers, uint32_t exit, size_t row, float *probability);
-
 /* Where a row leaves under some rule. */
 typedef uint32_t (*ln__leave_fn)(const ln_answers *answers, size_t row, float *gate, const void *payload);
 

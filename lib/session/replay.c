@@ -1,23 +1,9 @@
 /* replay.c - what recorded rows would have got under a rule, without running the network again. */
 #include "session/answers.h"
 
-#include <math.h>
 #include <string.h>
 
 typedef struct tally { uint64_t rows[LN__MAX_EXITS + 1], right[LN__MAX_EXITS + 1], plain_right; } tally;
-
-int32_t ln__answers_choice(const ln_answers *answers, uint32_t exit, size_t row, float *probability)
-{
-    size_t k = row * (answers->exits + 1) + exit;
-    const float *logits = answers->logits[exit] + row * answers->classes;
-    int32_t choice = answers->choice[k], given = answers->given[k];
-    bool ready = exit == answers->exits && answers->model->output_is_probability;
-
-    if (probability && choice >= 0)
-        *probability = answers->probability[k] * (choice == given ? 1.0f : ready ? logits[choice] / logits[given]
-                                                                                 : expf(logits[choice] - logits[given]));
-    return choice;
-}
 
 static void give(ln_result *result, const ln_answers *answers, size_t row, uint32_t exit, float gate, double macs)
 {

@@ -53,6 +53,12 @@ ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_eval
 ln_status ln__answers_collect(ln_answers **out, ln_model *model, ln_data *data, const ln_answers_options *options,
                               ln_error *err);
 void      ln__answers_free(ln_answers *answers);
+size_t    ln__answers_rows(const ln_answers *answers);
+int32_t   ln__answers_label(const ln_answers *answers, size_t row);
+size_t    ln__answers_data_row(const ln_answers *answers, size_t row);
+const float *ln__answers_logits(const ln_answers *answers, uint32_t exit);
+double    ln__answers_time_share(const ln_answers *answers, uint32_t exit);
+int32_t   ln__answers_choice(const ln_answers *answers, uint32_t exit, size_t row, float *probability);
 ln_status ln__answers_replay_point(const ln_answers *answers, uint32_t point, ln_result *results, ln_evaluation *out,
                                    ln_error *err);
 
