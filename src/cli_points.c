@@ -15,6 +15,20 @@ const char *cost_name(int32_t cost)
     return cost == LN_COST_TIME ? "time" : cost == LN_COST_PARAMS ? "params" : "macs";
 }
 
+static void cell_head(table *t, const ln_exit_info *e)
+{
+    char text[64];
+    int at = snprintf(text, sizeof text, "%s", e->head == LN_HEAD_FLATTEN ? "flatten" : "pool");
+
+    if (e->cells > 1)
+        at += snprintf(text + at, sizeof text - (size_t)at, " %ux%u", e->cells, e->cells);
+    if (e->hidden)
+        snprintf(text + at, sizeof text - (size_t)at, ", %u hidden", e->hidden);
+    else
+        snprintf(text + at, sizeof text - (size_t)at, ", linear");
+    table_cell(t, "%s", text);
+}
+
 void print_exits(const ln_model *model)
 {
     table t;
@@ -27,10 +41,7 @@ void print_exits(const ln_model *model)
         table_cell(&t, "%u", i);
         table_cell(&t, "%s", e.value);
         table_cell(&t, "%ux%ux%u", e.channels, e.height, e.width);
-        if (e.hidden)
-            table_cell(&t, "%s, %u hidden", e.head == LN_HEAD_FLATTEN ? "flatten" : "pool", e.hidden);
-        else
-            table_cell(&t, "%s, linear", e.head == LN_HEAD_FLATTEN ? "flatten" : "pool");
+        cell_head(&t, &e);
         table_cell(&t, "%.1f %%", 100 * e.params_share);
         table_cell(&t, "%.1f %%", 100 * e.macs_share);
         if (e.trained)

@@ -32,7 +32,9 @@ static const char name[] = "train";
     { CLI_CHOICE, 0, "--head", "pool|flatten", &(s)->head, 0, 0,                                  \
       "mean, deviation and maximum per channel, or all activations (default: pool)" },            \
     { CLI_COUNT, 0, "--hidden", "N", &(s)->hidden, 0, 65536,                                      \
-      "hidden layer of a pool head, 0: linear (default: 256)" }
+      "hidden layer of a pool head, 0: linear (default: 256)" },                                  \
+    { CLI_COUNT, 0, "--cells", "N", &(s)->cells, 1, 64,                                           \
+      "a pool head looks at N x N cells of the map (default: 4 up to 64 channels, else 1)" }
 
 #define TRAIN_GATE_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Gates" },                                          \

@@ -181,6 +181,7 @@ static void check_pooled(const ln__view *v, const float *features)
 static void check_describe(int64_t rows, int64_t channels, int64_t spatial, int64_t block, double mean)
 {
     ln__view v = { NULL, rows, channels, spatial, block };
+    ln__head head = { .kind = LN_HEAD_FLATTEN, .cells = 1, .channels = channels, .spatial = spatial };
     size_t count = (size_t)rows * ln__view_row_floats(&v);
     float *features = malloc((size_t)(rows * 3 * channels * spatial) * sizeof *features);
     ln__rng rng = ln__rng_make(9, (uint64_t)(channels * 1000 + spatial));
@@ -190,12 +191,13 @@ static void check_describe(int64_t rows, int64_t channels, int64_t spatial, int6
         for (int64_t c = 0; c < channels; c++)
             for (int64_t s = 0; s < spatial; s++)
                 v.data[place(&v, r, c, s)] = (float)(mean + (c % 3 == 2 ? 0.01 : 1.0) * ln__rng_normal(&rng));
-    ln__head_describe(LN_HEAD_FLATTEN, &v, features);
+    ln__head_describe(&head, &v, features);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < channels; c++)
             for (int64_t s = 0; s < spatial; s++)
                 ck_assert_float_eq(features[(r * channels + c) * spatial + s], v.data[place(&v, r, c, s)]);
-    ln__head_describe(LN_HEAD_POOL, &v, features);
+    head.kind = LN_HEAD_POOL;
+    ln__head_describe(&head, &v, features);
     if (spatial == 1)
         ck_assert_int_eq(memcmp(features, v.data, sizeof *features), 0);
     else
@@ -228,17 +230,83 @@ START_TEST(deviation_survives_a_large_mean)
 }
 END_TEST
 
+/* Every number of a grid by the long way. */
+static void check_grid(int64_t channels, int64_t height, int64_t width, int32_t cells, int64_t block)
+{
+    ln__head head = { .kind = LN_HEAD_POOL, .cells = cells, .channels = channels, .height = height, .width = width,
+                      .spatial = height * width };
+    ln__view v = { NULL, 2, channels, height * width, block };
+    size_t count = 2 * ln__view_row_floats(&v), features = (size_t)ln__head_features(&head);
+    float *x = calloc(2 * features, sizeof *x);
+    int64_t area = cells * cells, h = height / cells, w = width / cells;
+    ln__rng rng = ln__rng_make(3, (uint64_t)(channels * 100 + cells));
+
+    ck_assert_int_eq((int)features, (int)((2 * area + 1) * channels));
+    v.data = calloc(count, sizeof *v.data);
+    for (size_t i = 0; i < count; i++)
+        v.data[i] = (float)(20 + ln__rng_normal(&rng));
+    ln__head_describe(&head, &v, x);
+    for (int64_t r = 0; r < 2; r++)
+        for (int64_t c = 0; c < channels; c++) {
+            double all = 0, squares = 0;
+
+            for (int64_t cell = 0; cell < area; cell++) {
+                double sum = 0, max = -INFINITY;
+
+                for (int64_t p = 0; p < h * w; p++) {
+                    int64_t at = (cell / cells * h + p / w) * width + cell % cells * w + p % w;
+                    double value = v.data[place(&v, r, c, at)];
+
+                    sum += value;
+                    max = value > max ? value : max;
+                    all += value;
+                    squares += value * value;
+                }
+                ck_close(x[(size_t)r * features + (size_t)(c * area + cell)], sum / (double)(h * w), 1e-6, "cell mean");
+                ck_assert_float_eq(x[(size_t)r * features + (size_t)((area + 1) * channels + c * area + cell)], (float)max);
+            }
+            all /= (double)v.spatial;
+            ck_close(x[(size_t)r * features + (size_t)(area * channels + c)],
+                     sqrt(squares / (double)v.spatial - all * all + 1e-6), 1e-5, "standard deviation");
+        }
+    free(v.data);
+    free(x);
+}
+
+START_TEST(cells_do_not_depend_on_the_layout)
+{
+    static const int64_t channels[] = { 1, 3, 5, 8, 13, 16, 24, 37, 64 };
+
+    for (size_t c = 0; c < LN__COUNT(channels); c++) {
+        int64_t blocks[] = { 1, 4, 8, 16, channels[c] };
+
+        for (size_t b = 0; b < LN__COUNT(blocks); b++) {
+            check_grid(channels[c], 8, 8, 4, blocks[b]);
+            check_grid(channels[c], 6, 27, 3, blocks[b]);
+        }
+    }
+    ck_assert_int_eq(ln__head_cells(16, 32, 32, 0), 4);
+    ck_assert_int_eq(ln__head_cells(16, 14, 28, 0), 2);
+    ck_assert_int_eq(ln__head_cells(16, 7, 7, 0), 1);
+    ck_assert_int_eq(ln__head_cells(65, 32, 32, 0), 1);
+    ck_assert_int_eq(ln__head_cells(512, 14, 14, 8), 7);
+}
+END_TEST
+
 START_TEST(costs_count_what_a_row_needs)
 {
-    ln__head head = { LN_HEAD_POOL, 64, 49, { 192, 32, 10, NULL } };
+    ln__head head = { LN_HEAD_POOL, 1, 64, 7, 7, 49, { 192, 32, 10, NULL } };
+    ln__head one_pixel = { LN_HEAD_POOL, 1, 64, 1, 1, 1, { 64, 32, 10, NULL } };
+    ln__head cells = { LN_HEAD_POOL, 4, 16, 32, 32, 1024, { 16 * 33, 32, 10, NULL } };
     ln__cost cost = ln__head_cost(&head);
 
-    ck_assert_int_eq((int)ln__head_features(LN_HEAD_POOL, 64, 49), 192);
-    ck_assert_int_eq((int)ln__head_features(LN_HEAD_FLATTEN, 64, 49), 64 * 49);
-    ck_assert_int_eq((int)ln__head_features(LN_HEAD_POOL, 64, 1), 64);
+    ck_assert_int_eq((int)ln__head_features(&head), 192);
+    ck_assert_int_eq((int)ln__head_features(&one_pixel), 64);
+    ck_assert_int_eq((int)ln__head_features(&cells), 16 * 33);
     ck_assert_uint_eq(cost.params, 192 * 32 + 32 + 32 * 10 + 10);
     ck_assert_uint_eq(cost.macs, 192 * 32 + 32 * 10 + 64 * 49);
     head.kind = LN_HEAD_FLATTEN;
+    ck_assert_int_eq((int)ln__head_features(&head), 64 * 49);
     head.mlp = (ln__mlp){ 64 * 49, 0, 10, NULL };
     cost = ln__head_cost(&head);
     ck_assert_uint_eq(cost.params, 64 * 49 * 10 + 10);
@@ -368,6 +436,7 @@ int main(void)
     tcase_add_test(core, folding_gives_the_same_answers_from_plain_input);
     tcase_add_test(core, features_do_not_depend_on_the_layout);
     tcase_add_test(core, deviation_survives_a_large_mean);
+    tcase_add_test(core, cells_do_not_depend_on_the_layout);
     tcase_add_test(core, costs_count_what_a_row_needs);
     tcase_add_test(core, cross_entropy_and_its_gradient_are_right);
     tcase_add_test(core, softmax_is_stable);

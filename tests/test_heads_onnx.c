@@ -10,7 +10,7 @@
 #include "onnx_bytes.h"
 #include "policy/policy.h"
 
-enum { ROWS = 5, CHANNELS = 4, SPATIAL = 30, VALUES = CHANNELS * SPATIAL, EXITS = 3 };
+enum { ROWS = 5, CHANNELS = 4, SPATIAL = 36, VALUES = CHANNELS * SPATIAL, EXITS = 3 };
 
 static char folder[] = "/tmp/leenet-heads-XXXXXX";
 
@@ -42,7 +42,7 @@ static void fill_normal(float *v, size_t n, ln__rng *rng, double scale)
 
 static void input_shape(const kind_of_file *k, int64_t dims[5])
 {
-    static const int64_t by_rank[6][5] = { [3] = { -1, 4, 30 }, [4] = { -1, 4, 5, 6 }, [5] = { -1, 4, 2, 3, 5 } };
+    static const int64_t by_rank[6][5] = { [3] = { -1, 4, 36 }, [4] = { -1, 4, 6, 6 }, [5] = { -1, 4, 2, 3, 6 } };
 
     memcpy(dims, by_rank[k->rank], sizeof by_rank[0]);
 }
@@ -99,8 +99,9 @@ static void make_network(network *net, const kind_of_file *kind, const ln__ctx *
         head->kind = e == 2 ? LN_HEAD_FLATTEN : LN_HEAD_POOL;
         head->channels = channels[e];
         head->spatial = spatial[e];
-        ck_assert_int_eq(ln__mlp_new(&head->mlp, ctx, (int32_t)ln__head_features(head->kind, channels[e], spatial[e]),
-                                     hidden[e], kind->classes, NULL), LN_OK);
+        head->height = head->width = e == 0 ? 6 : 1;
+        head->cells = e == 0 && kind->rank == 4 ? 3 : 1;
+        ck_assert_int_eq(ln__mlp_new(&head->mlp, ctx, (int32_t)ln__head_features(head), hidden[e], kind->classes, NULL), LN_OK);
         ck_assert(ln__mlp_param_count(head->mlp.inputs, hidden[e], kind->classes, &count));
         fill_normal(head->mlp.params, count, rng, 0.4);
     }
@@ -180,7 +181,7 @@ static void describe(const network *net, uint32_t e, const float *x, float *feat
 
         value[i] = e == 2 ? 1 / (1 + expf(-a)) : a;
     }
-    ln__head_describe(net->head[e].kind, &view, features);
+    ln__head_describe(&net->head[e], &view, features);
 }
 
 static void write_expected(FILE *out, const network *net, const float *x)

@@ -44,7 +44,8 @@ static void check_gradient(int32_t kind, int32_t hidden, int64_t block, float sm
     ln__ctx ctx = ln__ctx_make(NULL, NULL, NULL);
     ln__rng rng = ln__rng_make(17, (uint64_t)(kind * 100 + hidden));
     ln__view v = { NULL, N, CHANNELS, SPATIAL, block };
-    int32_t features = (int32_t)ln__head_features(kind, CHANNELS, SPATIAL), labels[N];
+    const ln__head head = { .kind = kind, .cells = 1, .channels = CHANNELS, .spatial = SPATIAL };
+    int32_t features = (int32_t)ln__head_features(&head), labels[N];
     float *x = calloc((size_t)N * features, sizeof *x), *h = calloc((size_t)N * hidden + 1, sizeof *h);
     float *dh = calloc((size_t)N * hidden + 1, sizeof *dh), y[N * CLASSES], dy[N * CLASSES];
     float *grad;
@@ -55,7 +56,7 @@ static void check_gradient(int32_t kind, int32_t hidden, int64_t block, float sm
     v.data = calloc(N * ln__view_row_floats(&v), sizeof *v.data);
     for (size_t i = 0; i < N * ln__view_row_floats(&v); i++)
         v.data[i] = (float)ln__rng_normal(&rng);
-    ln__head_describe(kind, &v, x);
+    ln__head_describe(&head, &v, x);
     ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, features, hidden, CLASSES, NULL), LN_OK);
     ln__mlp_init(&mlp, &rng);
     ck_assert(ln__mlp_param_count(features, hidden, CLASSES, &count));

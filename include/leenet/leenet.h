@@ -367,7 +367,8 @@ ln_data_read(ln_data *data, const ln_model *model, size_t first, size_t count,
 /* ---- Exits -------------------------------------------------------------- */
 
 enum {
-    LN_HEAD_POOL = 0,       /* mean, standard deviation and maximum per channel -> linear or hidden layer */
+    LN_HEAD_POOL = 0,       /* mean and maximum per channel and cell of a grid, standard deviation per channel
+                               -> linear or hidden layer */
     LN_HEAD_FLATTEN = 1     /* all activations -> linear (LEENet) */
 };
 
@@ -390,8 +391,11 @@ typedef struct ln_exit_options {
     size_t   struct_size;
     int32_t  head;              /* LN_HEAD_POOL, LN_HEAD_FLATTEN */
     uint32_t hidden;            /* LN_HEAD_POOL: width of the hidden layer; 0: 256; UINT32_MAX: linear */
+    uint32_t cells;             /* LN_HEAD_POOL: the grid is cells x cells; 0: 4 up to 64 channels, else 1; a number
+                                   that does not divide the value's height and width becomes the next smaller that does */
+    uint32_t reserved;          /* 0 */
 } ln_exit_options;
-#define LN_EXIT_OPTIONS_INIT { sizeof(ln_exit_options), LN_HEAD_POOL, 0 }
+#define LN_EXIT_OPTIONS_INIT { sizeof(ln_exit_options), LN_HEAD_POOL, 0, 0, 0 }
 
 /* Adds an exit behind the value of that name (any value of the network with a
  * row dimension). Exits are numbered by depth, whatever the order they were
@@ -417,8 +421,10 @@ typedef struct ln_exit_info {
     double      macs_share;     /* of the plain network: backbone up to here, heads and gates run on the way */
     double      params_share;
     double      heldout_accuracy; /* of the head, on rows held out of its training; 0 if untrained */
+    uint32_t    cells;          /* LN_HEAD_POOL: of the grid's side */
+    uint32_t    reserved;
 } ln_exit_info;
-#define LN_EXIT_INFO_INIT { sizeof(ln_exit_info), NULL, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0 }
+#define LN_EXIT_INFO_INIT { sizeof(ln_exit_info), NULL, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0 }
 
 LN_API ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_info *out, ln_error *err);
 

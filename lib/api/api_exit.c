@@ -55,7 +55,7 @@ ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_info *o
         .value = e->value_name, .head = e->head.kind, .hidden = (uint32_t)e->head.mlp.hidden,
         .channels = (uint32_t)e->channels, .height = (uint32_t)e->height, .width = (uint32_t)e->width,
         .trained = e->head.mlp.params != NULL, .macs_share = macs[exit], .params_share = params[exit],
-        .heldout_accuracy = e->heldout_accuracy,
+        .heldout_accuracy = e->heldout_accuracy, .cells = (uint32_t)e->head.cells,
     };
     return ln__info_copy(out, &info, sizeof info, "ln_exit_info", err);
 }

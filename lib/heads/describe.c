@@ -14,16 +14,37 @@ enum { PAIR = 2, GROUP = PAIR * LN__LANES };
 /* Pixels of a tile that is turned at once. */
 enum { TILE = 64 };
 
+/* Up to so many channels, their statistics over the whole map tell too little apart (docs/accuracy.md). */
+enum { FEW_CHANNELS = 64 };
+
 static const float EPSILON = 1e-6f;     /* docs/methods.md and the ONNX form say the same */
 
-bool ln__head_reads_pooled(int32_t kind, int64_t spatial)
+bool ln__head_reads_pooled(const ln__head *head)
 {
-    return kind == LN_HEAD_POOL && spatial > 1;
+    return head->kind == LN_HEAD_POOL && head->spatial > 1;
 }
 
-int64_t ln__head_features(int32_t kind, int64_t channels, int64_t spatial)
+int64_t ln__head_features(const ln__head *head)
 {
-    return ln__head_reads_pooled(kind, spatial) ? 3 * channels : channels * spatial;
+    if (!ln__head_reads_pooled(head))
+        return head->channels * head->spatial;
+    return (2 * (int64_t)head->cells * head->cells + 1) * head->channels;
+}
+
+int32_t ln__head_cells(int64_t channels, int64_t height, int64_t width, uint32_t wanted)
+{
+    uint32_t cells = wanted ? wanted : channels <= FEW_CHANNELS ? 4 : 1;
+
+    while (cells > 1 && (height % cells != 0 || width % cells != 0))
+        cells--;
+    return (int32_t)cells;
+}
+
+float ln__head_deviation(double sum, double squares, int64_t count)
+{
+    double mean = sum / (double)count, variance = squares / (double)count - mean * mean;
+
+    return (float)sqrt((variance > 0.0 ? variance : 0.0) + (double)EPSILON);
 }
 
 ln__cost ln__head_cost(const ln__head *head)
@@ -31,7 +52,7 @@ ln__cost ln__head_cost(const ln__head *head)
     ln__cost cost = ln__mlp_cost(&head->mlp);
 
     /* Squares summed for the standard deviation. */
-    if (ln__head_reads_pooled(head->kind, head->spatial))
+    if (ln__head_reads_pooled(head))
         cost.macs += (uint64_t)head->channels * (uint64_t)head->spatial;
     return cost;
 }
@@ -43,11 +64,8 @@ ln__cost ln__head_cost(const ln__head *head)
 static void store_statistics(float *features, int64_t channels, int64_t c, double sum, double squares,
                              float shift, float max, int64_t spatial)
 {
-    double mean = sum / (double)spatial;
-    double variance = squares / (double)spatial - mean * mean;
-
-    features[c] = (float)(mean + (double)shift);
-    features[channels + c] = (float)sqrt((variance > 0.0 ? variance : 0.0) + (double)EPSILON);
+    features[c] = (float)(sum / (double)spatial + (double)shift);
+    features[channels + c] = ln__head_deviation(sum, squares, spatial);
     features[2 * channels + c] = max;
 }
 
@@ -244,17 +262,19 @@ static void flatten_row(const float *x, const ln__view *view, float *features)
     }
 }
 
-void ln__head_describe(int32_t kind, const ln__view *x, float *features)
+void ln__head_describe(const ln__head *head, const ln__view *x, float *features)
 {
     size_t row = ln__view_row_floats(x);
-    int64_t count = ln__head_features(kind, x->channels, x->spatial);
+    int64_t count = ln__head_features(head);
 
     for (int64_t r = 0; r < x->rows; r++) {
         const float *from = x->data + (size_t)r * row;
 
-        if (ln__head_reads_pooled(kind, x->spatial))
-            pool_row(from, x, features + r * count);
-        else
+        if (!ln__head_reads_pooled(head))
             flatten_row(from, x, features + r * count);
+        else if (head->cells > 1)
+            ln__head_describe_grid(head, from, x->block, features + r * count);
+        else
+            pool_row(from, x, features + r * count);
     }
 }

@@ -112,9 +112,36 @@ static void emit_flatten(ln__onnx_edit *edit, const char *out, const char *x)
     ln__onnx_node_int(edit, "axis", 1);
 }
 
+/* AveragePool or MaxPool over the cells of the grid, [N,C,H,W] -> [N,C * cells * cells]. */
+static void emit_cells(ln__onnx_edit *edit, const char *prefix, const char *type, const char *out, const char *x,
+                       const ln__head *head)
+{
+    const int64_t cell[2] = { head->height / head->cells, head->width / head->cells };
+    ln__name pooled = joined(prefix, type);
+
+    ln__onnx_add_node(edit, type, pooled.text, &x, 1);
+    ln__onnx_node_ints(edit, "kernel_shape", cell, 2);
+    ln__onnx_node_ints(edit, "strides", cell, 2);
+    emit_flatten(edit, out, pooled.text);
+}
+
+/* Means and maxima of the cells, each channel's deviation between them. */
+static void emit_grid(ln__onnx_edit *edit, const char *prefix, const char *out, const char *deviation, const char *x,
+                      const ln__head *head)
+{
+    ln__name means = joined(prefix, "cell_means"), flat = joined(prefix, "std_flat"), maxima = joined(prefix, "cell_maxima");
+    const char *parts[3] = { means.text, flat.text, maxima.text };
+
+    emit_cells(edit, prefix, "AveragePool", means.text, x, head);
+    emit_flatten(edit, flat.text, deviation);
+    emit_cells(edit, prefix, "MaxPool", maxima.text, x, head);
+    ln__onnx_emit_concat(edit, out, parts, 3, 1);
+}
+
 /* [N,C,...] -> [N,3C]. The variance is that of x - mean, which loses nothing to
  * cancellation in float. */
-static void emit_pooled(ln__onnx_edit *edit, const char *prefix, const char *out, const char *x, int32_t rank)
+static void emit_pooled(ln__onnx_edit *edit, const char *prefix, const char *out, const char *x, int32_t rank,
+                        const ln__head *head)
 {
     static const float epsilon = 1e-6f;
     static const int64_t one = 1;
@@ -133,6 +160,10 @@ static void emit_pooled(ln__onnx_edit *edit, const char *prefix, const char *out
     ln__onnx_emit_reduce(edit, "ReduceMean", variance.text, squares.text, axes, rank - 2, true);
     ln__onnx_emit_binary(edit, "Add", sum.text, variance.text, small.text);
     ln__onnx_emit_unary(edit, "Sqrt", deviation.text, sum.text);
+    if (head->cells > 1) {
+        emit_grid(edit, prefix, out, deviation.text, x, head);
+        return;
+    }
     ln__onnx_emit_reduce(edit, "ReduceMax", max.text, x, axes, rank - 2, true);
     ln__onnx_emit_concat(edit, all.text, parts, 3, 1);
     emit_flatten(edit, out, all.text);
@@ -145,10 +176,10 @@ void ln__head_emit(ln__onnx_edit *edit, const ln__head *head, uint32_t exit, con
     ln__name pool_prefix = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/", exit);
     ln__name logits = ln__name_make("logits_%" PRIu32, exit);
 
-    if (!ln__head_reads_pooled(head->kind, head->spatial))
+    if (!ln__head_reads_pooled(head))
         emit_flatten(edit, features.text, input);
     else
-        emit_pooled(edit, pool_prefix.text, features.text, input, rank);
+        emit_pooled(edit, pool_prefix.text, features.text, input, rank, head);
     ln__mlp_emit(edit, &head->mlp, head_prefix.text, features.text, logits.text);
     ln__onnx_add_output(edit, logits.text, head->mlp.outputs);
 }

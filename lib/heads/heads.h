@@ -42,19 +42,27 @@ void ln__mlp_fold_temperature(ln__mlp *mlp, float temperature);
 
 typedef struct ln__head {
     int32_t kind;               /* LN_HEAD_POOL, LN_HEAD_FLATTEN */
-    int64_t channels, spatial;  /* of the value it reads */
+    int32_t cells;              /* LN_HEAD_POOL: the map is split cells x cells */
+    int64_t channels, height, width, spatial;   /* of the value it reads; spatial = height * width */
     ln__mlp mlp;                /* inputs = ln__head_features; outputs = classes; params NULL: untrained */
 } ln__head;
 
-/* Numbers a head reads of a row: 3 * channels (mean, standard deviation, maximum), or channels * spatial.
- * A value of one pixel (spatial 1) has no statistics: LN_HEAD_POOL reads it as LN_HEAD_FLATTEN does. */
-bool    ln__head_reads_pooled(int32_t kind, int64_t spatial);
-int64_t ln__head_features(int32_t kind, int64_t channels, int64_t spatial);
+/* Cells a side for a map of that size: `wanted` (0: 4 for a few channels, else 1), or the next smaller number that
+ * divides height and width. */
+int32_t ln__head_cells(int64_t channels, int64_t height, int64_t width, uint32_t wanted);
+/* Numbers a head reads of a row: a mean and a maximum per channel and cell and a standard deviation per channel, or
+ * channels * spatial. A value of one pixel has no statistics: LN_HEAD_POOL reads it as LN_HEAD_FLATTEN does. */
+bool    ln__head_reads_pooled(const ln__head *head);
+int64_t ln__head_features(const ln__head *head);
 
-/* x in its engine layout -> features [rows][ln__head_features]: all means, then all deviations, then
- * all maxima; or the activations in ONNX's order. Standard deviation is sqrt(mean((x - mean(x))^2) + 1e-6).
- * Vectorised, no allocation. */
-void ln__head_describe(int32_t kind, const ln__view *x, float *features);
+/* x in its engine layout -> features [rows][ln__head_features]: all means, then all deviations, then all maxima, means and
+ * maxima channel by channel; or the activations in ONNX's order. Standard deviation, over the whole map, is
+ * sqrt(mean((x - mean(x))^2) + 1e-6). Vectorised, no allocation. */
+void ln__head_describe(const ln__head *head, const ln__view *x, float *features);
+/* One row of a head with cells > 1, its `block` channels side by side. */
+void ln__head_describe_grid(const ln__head *head, const float *x, int64_t block, float *features);
+/* From sums of `count` numbers and their squares. */
+float ln__head_deviation(double sum, double squares, int64_t count);
 
 /* Mean cross entropy of logits [n][classes] against labels in [0,classes); dlogits (may be NULL) gets its
  * gradient. label_smoothing in [0,1). */

@@ -103,6 +103,8 @@ static ln_status check_options(const ln_exit_options *options, ln_error *err)
 {
     if (options->head != LN_HEAD_POOL && options->head != LN_HEAD_FLATTEN)
         return ln__fail(err, LN_E_ARGUMENT, "head kind %d; LN_HEAD_POOL and LN_HEAD_FLATTEN are known", options->head);
+    if (options->cells > 64)
+        return ln__fail(err, LN_E_ARGUMENT, "%u x %u cells; at most 64 x 64", options->cells, options->cells);
     if (options->hidden != UINT32_MAX && options->hidden > 65536)
         return ln__fail(err, LN_E_ARGUMENT, "a hidden layer of %u; at most 65536", options->hidden);
     return LN_OK;
@@ -128,8 +130,11 @@ ln_status ln__exit_add(ln_model *model, const char *value, const ln_exit_options
         return st;
     exit.head.kind = exit.rank == 2 ? LN_HEAD_FLATTEN : options->head;
     exit.head.channels = exit.channels;
+    exit.head.height = exit.height;
+    exit.head.width = exit.width;
     exit.head.spatial = exit.spatial;
-    int64_t features = ln__head_features(exit.head.kind, exit.channels, exit.spatial);
+    exit.head.cells = exit.rank == 4 ? ln__head_cells(exit.channels, exit.height, exit.width, options->cells) : 1;
+    int64_t features = ln__head_features(&exit.head);
     if (features > INT32_MAX / 4)
         return ln__fail(err, LN_E_LIMIT, "value '%s' gives a head %lld numbers to read", value, (long long)features);
     exit.head.mlp.inputs = (int32_t)features;

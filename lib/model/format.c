@@ -33,3 +33,8 @@ void ln__format_print(ln__buffer *to, const double *values, size_t count)
         ln__buffer_printf(to, "%s%s", i ? " " : "", number);
     }
 }
+
+bool ln__format_whole(double value, double low, double high)
+{
+    return value >= low && value <= high && value == floor(value);
+}

@@ -21,6 +21,7 @@
 /* Exactly `count` numbers separated by single spaces, all finite. */
 ln_status ln__format_numbers(double *out, size_t count, const char *text, const char *key,
                              const char *file, ln_error *err);
+bool ln__format_whole(double value, double low, double high);   /* a whole number in that range */
 void ln__format_print(ln__buffer *to, const double *values, size_t count);
 
 #endif

@@ -23,17 +23,27 @@ static ln_status read_count(uint32_t *out, const ln_model *model, const char *ke
 static ln_status read_head_kind(ln_exit_options *out, const ln_model *model, uint32_t e, ln_error *err)
 {
     char key[64];
-    uint64_t hidden = 0;
+    double numbers[2] = { 0, 1 };
 
     snprintf(key, sizeof key, LN__KEY_EXIT "%u.head", e);
     const char *text = ln__onnx_metadata(model->onnx, key);
     if (!text)
         return missing(model, key, err);
     bool pool = strncmp(text, "pool ", 5) == 0, flatten = strncmp(text, "flatten ", 8) == 0;
-    if ((!pool && !flatten) || !ln__parse_uint(text + (pool ? 5 : 8), &hidden) || hidden > 65536)
-        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s'; 'pool N' or 'flatten 0' was expected", model->path, key, text);
+    if (!pool && !flatten)
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s'; 'pool N', 'pool N N' or 'flatten 0' was expected", model->path,
+                        key, text);
+    /* Files of the first version have no cells. */
+    const char *list = text + (pool ? 5 : 8);
+    ln_status st = ln__format_numbers(numbers, pool && strchr(list, ' ') ? 2 : 1, list, key, model->path, err);
+    if (st < 0)
+        return st;
+    if (!ln__format_whole(numbers[0], 0, 65536) || !ln__format_whole(numbers[1], 1, 64))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s': a hidden layer of 0..65536 and 1..64 cells were expected",
+                        model->path, key, text);
     out->head = pool ? LN_HEAD_POOL : LN_HEAD_FLATTEN;
-    out->hidden = hidden ? (uint32_t)hidden : UINT32_MAX;
+    out->hidden = numbers[0] > 0 ? (uint32_t)numbers[0] : UINT32_MAX;
+    out->cells = (uint32_t)numbers[1];
     return LN_OK;
 }
 

@@ -78,7 +78,10 @@ static void save_exit(saving *s, uint32_t e)
     snprintf(key, sizeof key, LN__KEY_EXIT "%u", e);
     ln__onnx_set_metadata(s->edit, key, exit->value_name);
     snprintf(key, sizeof key, LN__KEY_EXIT "%u.head", e);
-    ln__buffer_printf(&s->text, "%s %d", exit->head.kind == LN_HEAD_POOL ? "pool" : "flatten", exit->head.mlp.hidden);
+    if (exit->head.kind == LN_HEAD_POOL)
+        ln__buffer_printf(&s->text, "pool %d %d", exit->head.mlp.hidden, exit->head.cells);
+    else
+        ln__buffer_printf(&s->text, "flatten %d", exit->head.mlp.hidden);
     set_text(s, key);
     if (!trained)
         return;

@@ -111,7 +111,7 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
     if (st < 0)
         return st;
     view.data = pool->data[0] + first * pool->row_floats[0];
-    ln__head_describe(head->kind, &view, lane->features);
+    ln__head_describe(head, &view, lane->features);
     for (int64_t i = 0; i < k; i++) {
         size_t at = first + (size_t)i;
         if (exit_row(lane, exit, pool, at, lane->features + i * head->mlp.inputs))

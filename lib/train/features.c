@@ -22,7 +22,7 @@ static void collect(uint32_t index, const ln__view *view, size_t row, void *payl
     size_t at = c->base + row;
 
     if (index < to->exits)
-        ln__head_describe(c->model->exits[index].head.kind, view, ln__cache_row(&to->exit[index], at));
+        ln__head_describe(&c->model->exits[index].head, view, ln__cache_row(&to->exit[index], at));
     else if (index == to->exits && to->end.data)
         ln__model_answers(c->model, view->data, ln__cache_row(&to->end, at));
     else if (index == to->exits + 1 && to->last.data)
