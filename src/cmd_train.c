@@ -101,6 +101,7 @@ static ln_status train_gates(job *b, ln_error *err)
     o.hidden = library_width(s->gate_hidden);
     o.cost = s->cost;
     o.price = s->price;
+    o.objective = s->objective;
     o.threshold = s->threshold;
     o.epochs = s->gate_epochs;
     o.threads = s->threads;

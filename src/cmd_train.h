@@ -15,7 +15,7 @@ typedef struct train_settings {
     uint32_t         n_places;
     double          *alphas;
     size_t           n_alphas;
-    int              head, gate, cost, price;   /* LN_*; -1: not given */
+    int              head, gate, cost, price, objective;   /* LN_*; -1: not given */
     uint32_t         cells;                     /* 0: not given */
     uint32_t         hidden, gate_hidden;       /* 0: linear, or HIDDEN_NOT_GIVEN */
     double           threshold;                 /* 0: chosen on the rows of training */

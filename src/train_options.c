@@ -41,8 +41,11 @@ static const char name[] = "train";
     { CLI_TEXT, 0, "--alpha", "A[,B...]|FROM:TO:COUNT", &(s)->alpha, 0, 0,                        \
       "weight of cost against being right, 0 to 1; one operating point each (default: "           \
       DEFAULT_ALPHAS ")" },                                                                       \
-    { CLI_CHOICE, 0, "--gate", "stats|features", &(s)->gate, 0, 0,                                \
-      "gates read the head's statistics or the exit's features (default: stats)" },               \
+    { CLI_CHOICE, 0, "--gate", "stats|features|both", &(s)->gate, 0, 0,                           \
+      "gates read the head's statistics, the exit's features, or both (default: stats)" },        \
+    { CLI_CHOICE, 0, "--objective", "leenet|induction|right|no-regret", &(s)->objective, 0, 0,    \
+      "gates learn the LEENet loss together, its decisions from the last gate to the first, "     \
+      "whether the head is right, or whether going on would help (default: leenet)" },            \
     { CLI_COUNT, 0, "--gate-hidden", "N", &(s)->gate_hidden, 0, 65536,                            \
       "hidden layer of a gate, 0: linear (default: 16)" },                                        \
     { CLI_CHOICE, 0, "--cost", "time|params|macs", &(s)->cost, 0, 0,                              \
@@ -117,6 +120,7 @@ static void fill_defaults(train_settings *s)
     set_int(&s->gate, leenet ? LN_GATE_FEATURES : LN_GATE_STATISTICS);
     set_int(&s->cost, leenet ? LN_COST_PARAMS : LN_COST_TIME);
     set_int(&s->price, LN_PRICE_CROSS_ENTROPY);
+    set_int(&s->objective, LN_OBJECTIVE_LEENET);
     if (leenet && s->gate_hidden == HIDDEN_NOT_GIVEN)
         s->gate_hidden = 0;
     if (leenet && s->threshold <= 0)
@@ -127,7 +131,7 @@ int train_parse(train_settings *s, int *argc, char **argv)
 {
     int code;
 
-    *s = (train_settings){ .recipe = -1, .head = -1, .gate = -1, .cost = -1, .price = -1,
+    *s = (train_settings){ .recipe = -1, .head = -1, .gate = -1, .cost = -1, .price = -1, .objective = -1,
                            .hidden = HIDDEN_NOT_GIVEN, .gate_hidden = HIDDEN_NOT_GIVEN,
                            .weight_decay = -1, .preprocess = PREPROCESS_FLAGS_INIT };
     code = read_command_line(s, argc, argv);

@@ -41,7 +41,7 @@ static ln_data *rows(const char *spec)
 
 static const double alphas[3] = { 0.2, 0.5, 0.9 };
 
-static void train(ln_model *model, int32_t head, int32_t gate)
+static void train_for(ln_model *model, int32_t head, int32_t gate, int32_t objective)
 {
     ln_exit_options e = LN_EXIT_OPTIONS_INIT;
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
@@ -57,11 +57,17 @@ static void train(ln_model *model, int32_t head, int32_t gate)
     g.alphas = alphas;
     g.n_alphas = 3;
     g.input = gate;
+    g.objective = objective;
     g.epochs = 10;
     g.threads = 2;
     OK(ln_gate_train(model, data, &g, &err));
     ln_data_free(data);
     ck_assert_uint_eq(ln_model_point_count(model), 3);
+}
+
+static void train(ln_model *model, int32_t head, int32_t gate)
+{
+    train_for(model, head, gate, LN_OBJECTIVE_LEENET);
 }
 
 /* Inputs of the data set's first n rows, freed by the caller. */
@@ -177,6 +183,26 @@ START_TEST(saved_and_loaded_is_the_same_to_the_bit)
 {
     saved_is_the_same(LN_HEAD_POOL, LN_GATE_STATISTICS);
     saved_is_the_same(LN_HEAD_FLATTEN, LN_GATE_FEATURES);
+    saved_is_the_same(LN_HEAD_POOL, LN_GATE_BOTH);
+}
+END_TEST
+
+/* Every objective makes gates that save more the more cost weighs, at accuracies worth having. */
+START_TEST(every_objective_trades_cost_for_accuracy)
+{
+    for (int32_t objective = LN_OBJECTIVE_LEENET; objective <= LN_OBJECTIVE_NO_REGRET; objective++) {
+        ln_model *model = load(MODEL);
+        ln_point_info p[3] = { LN_POINT_INFO_INIT, LN_POINT_INFO_INIT, LN_POINT_INFO_INIT };
+
+        train_for(model, LN_HEAD_POOL, LN_GATE_BOTH, objective);
+        for (uint32_t i = 0; i < 3; i++)
+            OK(ln_point_get_info(model, i, &p[i], &err));
+        ck_assert_msg(p[0].accuracy > 0.9 * p[0].plain_accuracy, "objective %d: %g of %g", objective, p[0].accuracy,
+                      p[0].plain_accuracy);
+        ck_assert_msg(p[2].time_share < p[0].time_share || p[0].time_share < 0.5, "objective %d: %g at alpha 0.9, %g at 0.2",
+                      objective, p[2].time_share, p[0].time_share);
+        ln_model_free(model);
+    }
 }
 END_TEST
 
@@ -243,6 +269,13 @@ START_TEST(bad_arguments_are_named)
     g.alphas = &alpha;
     g.n_alphas = 1;
     FAILS(LN_E_ARGUMENT, ln_gate_train(model, data, &g, &err));
+    alpha = 0.5;
+    g.input = LN_GATE_BOTH + 1;
+    FAILS(LN_E_ARGUMENT, ln_gate_train(model, data, &g, &err));
+    g.input = LN_GATE_BOTH;
+    g.objective = LN_OBJECTIVE_NO_REGRET + 1;
+    FAILS(LN_E_ARGUMENT, ln_gate_train(model, data, &g, &err));
+    g.objective = 0;
     FAILS(LN_E_ARGUMENT, ln_point_set_default(model, 0, &err));
     ln_data_free(data);
     ln_model_free(model);
@@ -486,6 +519,7 @@ int main(void)
     tcase_set_timeout(t, 600);
     tcase_add_test(t, a_row_does_not_depend_on_its_neighbours);
     tcase_add_test(t, saved_and_loaded_is_the_same_to_the_bit);
+    tcase_add_test(t, every_objective_trades_cost_for_accuracy);
     tcase_add_test(t, an_open_session_freezes_the_model);
     tcase_add_test(t, a_session_outlives_its_model);
     tcase_add_test(t, bad_arguments_are_named);

@@ -72,7 +72,7 @@ says "a flag with a value" 2 "json takes no value" train --json=1
 says "a second model" 2 "unexpected argument 'b'" "$LEENET" info a b
 for wrong in "--epochs abc" "--epochs 0" "--epochs 1.5" "--epochs -1" "--epochs 99999999999999999999" \
         "--seed x" "--folds 1" "--batch 0" "--lr 0" "--lr nan" "--lr 1e" "--weight-decay -1" "--threads x" \
-        "--threshold 1" "--threshold 0" "--head conv" "--gate pool" "--cost money" "--price x" \
+        "--threshold 1" "--threshold 0" "--head conv" "--gate pool" "--objective cake" "--cost money" "--price x" \
         "--recipe cake" "--alpha 2" "--alpha 0.5," "--alpha x" "--alpha 0:1" "--alpha 0:1:1" "--alpha 0:1:2:3" \
         "--exits auto:0" "--exits auto:" "--exits auto:x" "--exits a,,b" "--exits ,a" "--exits a," \
         "--hidden 70000" "--head=flatten --hidden=8" "--max-memory 0" "--max-memory 4X" "--max-memory 99999999999G" \

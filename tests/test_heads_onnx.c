@@ -106,10 +106,11 @@ static void make_network(network *net, const kind_of_file *kind, const ln__ctx *
         fill_normal(head->mlp.params, count, rng, 0.4);
     }
     for (uint32_t p = 0; p < kind->points; p++) {
-        ck_assert_int_eq(ln__gates_new(&net->points[p], ctx, p % 2 == 0 ? LN_GATE_STATISTICS : LN_GATE_FEATURES,
-                                       EXITS, NULL), LN_OK);
+        int32_t input = (int32_t)p % 3;
+
+        ck_assert_int_eq(ln__gates_new(&net->points[p], ctx, input, EXITS, NULL), LN_OK);
         for (uint32_t e = 0; e < EXITS; e++) {
-            int32_t inputs = p % 2 == 0 ? ln__stats_count(kind->classes, e) : net->head[e].mlp.inputs;
+            int32_t inputs = (int32_t)ln__gate_width(input, kind->classes, e, net->head[e].mlp.inputs);
             int32_t width = p == 0 ? 6 : p == 3 ? 2 : 0;
             size_t count;
 
@@ -187,7 +188,7 @@ static void describe(const network *net, uint32_t e, const float *x, float *feat
 static void write_expected(FILE *out, const network *net, const float *x)
 {
     int32_t classes = net->kind.classes;
-    float features[ROWS * VALUES], hidden[ROWS * 16], stats[128], g[ROWS * 40];
+    float features[ROWS * VALUES], hidden[ROWS * 16], x_of[3][VALUES + 128], g[ROWS * 40];
     float *z[EXITS], *p[EXITS];
 
     for (uint32_t e = 0; e < EXITS; e++) {
@@ -207,10 +208,14 @@ static void write_expected(FILE *out, const network *net, const float *x)
                 zs[j] = z[j] + r * classes;
                 ps[j] = p[j] + r * classes;
             }
-            ln__stats_compute(classes, e, zs, ps, stats);
+            ln__stats_compute(classes, e, zs, ps, x_of[LN_GATE_STATISTICS]);
+            memcpy(x_of[LN_GATE_FEATURES], features + r * mlp->inputs, (size_t)mlp->inputs * sizeof(float));
+            ln__stats_compute(classes, e, zs, ps, x_of[LN_GATE_BOTH]);
+            memcpy(x_of[LN_GATE_BOTH] + ln__stats_count(classes, e), x_of[LN_GATE_FEATURES],
+                   (size_t)mlp->inputs * sizeof(float));
             for (uint32_t k = 0; k < net->kind.points; k++)
                 g[(uint32_t)r * net->kind.points + k] =
-                    ln__gate_answer(&net->points[k], e, k % 2 == 0 ? stats : features + r * mlp->inputs, hidden);
+                    ln__gate_answer(&net->points[k], e, x_of[net->points[k].input], hidden);
         }
         write_output(out, "gate", e, (int32_t)net->kind.points, g);
     }

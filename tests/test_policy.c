@@ -121,6 +121,59 @@ START_TEST(saturated_gates_decide_alone)
 }
 END_TEST
 
+/* ---- Gains --------------------------------------------------------------------------------- */
+
+START_TEST(gain_loss_equals_its_formula)
+{
+    enum { ROWS = 50, EXITS = 4, ALL = ROWS * EXITS };
+    float z[ALL], gain[ALL], dz[ALL];
+    ln__rng rng = ln__rng_make(47, 0);
+    wide sum = 0;
+
+    for (int i = 0; i < ALL; i++) {
+        z[i] = (float)((i % 3 == 0 ? 40 : 2) * ln__rng_normal(&rng));
+        gain[i] = i % 17 == 0 ? 0 : (float)ln__rng_normal(&rng);
+        sum += fabsl((wide)gain[i]) * log1pl(expl(gain[i] < 0 ? (wide)z[i] : -(wide)z[i])) / ROWS;
+    }
+    ck_close(ln__gain_loss(z, gain, ROWS, EXITS, dz), (double)sum, 1e-13, "loss");
+    for (int i = 0; i < ALL; i++) {
+        wide d = gain[i] < 0 ? -gain[i] * sigmoid(z[i]) : -gain[i] * sigmoid(-(wide)z[i]);
+
+        ck_assert_msg(fabsl(dz[i] - d / ROWS) <= 1e-6L * fabsl(d) + 1e-44L, "z %g, gain %g: %g, expected %Lg", z[i],
+                      gain[i], dz[i], d / ROWS);
+    }
+    ck_assert(ln__gain_loss(z, gain, 0, EXITS, NULL) == 0);
+}
+END_TEST
+
+START_TEST(gains_are_as_by_hand)
+{
+    const uint8_t right[9] = { 0, 1, 0,  1, 0, 0,  0, 0, 1 };   /* exits 2 and the end */
+    const float is_right[6] = { -1, 1, 1, -1, -1, -1 }, no_regret[6] = { -1, 1, 1, 1, -1, -1 };
+    const float price[6] = { 4, 1, 2,  1, 6, 2 };
+    const double cost[3] = { 0.25, 0.5, 1 };
+    float gain[6], value[2];
+
+    ln__gain_right(gain, right, 3, 2);
+    ck_assert_mem_eq(gain, is_right, sizeof is_right);
+    ln__gain_no_regret(gain, right, 3, 2);
+    ck_assert_mem_eq(gain, no_regret, sizeof no_regret);
+
+    /* alpha 1/2: leaving costs 2.125, 0.75, 1.5 and 0.625, 3.25, 1.5 */
+    ln__value_arrive(value, NULL, price, cost, 0.5, 2, 2, 2);
+    ck_assert(value[0] == 1.5f && value[1] == 1.5f);
+    ln__gain_induction(gain, value, price, cost, 0.5, 2, 2, 1);
+    ck_close(gain[0], 0.75 / 1.25, 1e-6, "gain");   /* their mean size is 1.25 */
+    ck_close(gain[1], -1.75 / 1.25, 1e-6, "gain");
+    ln__value_arrive(value, gain, price, cost, 0.5, 2, 2, 1);
+    ck_assert(value[0] == 0.75f && value[1] == 1.5f);
+    ln__gain_induction(gain, value, price, cost, 0.5, 2, 2, 0);
+    ck_close(gain[0] / gain[1], -1.375 / 0.875, 1e-6, "gains");
+    ln__value_arrive(value, gain, price, cost, 0.5, 2, 2, 0);
+    ck_assert(value[0] == 0.75f && value[1] == 0.625f);     /* the best that can be had */
+}
+END_TEST
+
 static void put_double(double number, FILE *file)
 {
     fwrite(&number, sizeof number, 1, file);
@@ -395,6 +448,8 @@ int main(void)
     tcase_add_test(core, loss_equals_the_sum_over_products);
     tcase_add_test(core, saturated_gates_decide_alone);
     tcase_add_test(core, loss_equals_autograd);
+    tcase_add_test(core, gain_loss_equals_its_formula);
+    tcase_add_test(core, gains_are_as_by_hand);
     tcase_add_test(core, statistics_are_those_of_the_definition);
     tcase_add_test(core, gates_are_made_or_refused);
     tcase_add_test(core, policies_are_judged_as_by_hand);

@@ -459,15 +459,24 @@ LN_API LN_MUST_CHECK ln_status
 ln_exit_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err);
 
 enum { LN_GATE_STATISTICS = 0,  /* reads the head's probabilities, margin, entropy, agreement */
-       LN_GATE_FEATURES = 1 };  /* reads the head's input (LEENet) */
+       LN_GATE_FEATURES = 1,    /* reads the head's input (LEENet) */
+       LN_GATE_BOTH = 2 };      /* reads one beside the other */
 enum { LN_COST_TIME = 0, LN_COST_PARAMS = 1, LN_COST_MACS = 2 };
 enum { LN_PRICE_CROSS_ENTROPY = 0, LN_PRICE_ERROR = 1 };
+
+/* What gates learn; docs/methods.md. */
+enum {
+    LN_OBJECTIVE_LEENET = 0,        /* the LEENet loss, all gates together */
+    LN_OBJECTIVE_INDUCTION = 1,     /* last to first: is leaving here worth less than what the later gates give? */
+    LN_OBJECTIVE_RIGHT = 2,         /* the probability that the head is right */
+    LN_OBJECTIVE_NO_REGRET = 3      /* the probability that it is right, or that no later exit is either */
+};
 
 typedef struct ln_gate_options {
     size_t         struct_size;
     const double  *alphas;      /* [n_alphas], each 0..1: weight of cost against being right; NULL: one, 0.5 */
     size_t         n_alphas;
-    int32_t        input;       /* LN_GATE_STATISTICS, LN_GATE_FEATURES */
+    int32_t        input;       /* LN_GATE_* */
     uint32_t       hidden;      /* width of the hidden layer; 0: 16; UINT32_MAX: linear */
     int32_t        cost;        /* LN_COST_*: what alpha weighs */
     int32_t        price;       /* LN_PRICE_*: what being wrong costs */
@@ -476,7 +485,7 @@ typedef struct ln_gate_options {
     uint32_t       threads;     /* 0: all */
     uint64_t       seed;
     uint32_t       same_rows;   /* 1: train on the heads' own rows without cross-fitting (LEENet's recipe) */
-    uint32_t       reserved;    /* 0 */
+    int32_t        objective;   /* LN_OBJECTIVE_* */
     uint64_t       max_memory;  /* for features of other rows, as in ln_train_options */
     const char    *cache_folder;
     ln_progress_fn progress;
@@ -485,10 +494,12 @@ typedef struct ln_gate_options {
 #define LN_GATE_OPTIONS_INIT \
     { sizeof(ln_gate_options), NULL, 0, 0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 
-/* Trains the gates of all exits together with the LEENet loss, one operating
- * point per alpha, added behind those there are:
+/* Trains the gates of all exits, by default together with the LEENet loss, one
+ * operating point per alpha, added behind those there are:
  *   (1 - alpha) * mean sum_i p_i CE_i + alpha * mean sum_i p_i cost_i,
  *   p_i = g_i * prod_{j<i} (1 - g_j), g_E = 1.
+ * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only
+ * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold
  * answers are used; other rows are run through backbone and heads, which
  * should not have learned from them (a model that was loaded has no out-of-fold

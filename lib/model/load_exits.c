@@ -134,10 +134,12 @@ static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
     if (!text)
         return missing(model, key, err);
     st = ln__gates_read(&point.gates, &model->ctx, model->onnx, p, model->n_exits, (int32_t)model->classes, err);
-    for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++)
-        if (point.gates.input == LN_GATE_FEATURES && point.gates.gate[e].inputs != model->exits[e].head.mlp.inputs)
-            st = ln__fail(err, LN_E_FORMAT, "%s: point %u: the gate of exit %u reads %d numbers; its exit has %d", model->path,
-                          p, e, point.gates.gate[e].inputs, model->exits[e].head.mlp.inputs);
+    for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++) {
+        int64_t width = ln__gate_width(point.gates.input, (int32_t)model->classes, e, model->exits[e].head.mlp.inputs);
+        if (point.gates.gate[e].inputs != width)
+            st = ln__fail(err, LN_E_FORMAT, "%s: point %u: the gate of exit %u reads %d numbers; its exit has %lld", model->path,
+                          p, e, point.gates.gate[e].inputs, (long long)width);
+    }
     if (st == LN_OK)
         st = ln__format_numbers(point.gates.threshold, model->n_exits, text, key, model->path, err);
     if (st == LN_OK)

@@ -127,11 +127,13 @@ static void emit_stats(ln__onnx_edit *edit, uint32_t exit, int32_t classes, cons
 
 /* ---- Gates ------------------------------------------------------------------------------------ */
 
+static const char *const input_name[] = { [LN_GATE_STATISTICS] = "statistics", [LN_GATE_FEATURES] = "features",
+                                          [LN_GATE_BOTH] = "both" };
+
 /* The name says what the gate reads, for reading it back. */
 static ln__name gate_prefix(uint32_t exit, uint32_t point, int32_t input)
 {
-    return ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gate.%" PRIu32 ".%s.", exit, point,
-                         input == LN_GATE_STATISTICS ? "statistics" : "features");
+    return ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gate.%" PRIu32 ".%s.", exit, point, input_name[input]);
 }
 
 /* Puts the columns gathered so far side by side as one. */
@@ -146,28 +148,38 @@ static void join_columns(ln__onnx_edit *edit, ln__name *column, int32_t *count, 
     *count = 1;
 }
 
+/* What gates of this kind read at the exit, made when the first of them needs it. */
+static ln__name gate_input(ln__onnx_edit *edit, bool made[], uint32_t exit, int32_t classes, int32_t input)
+{
+    ln__name features = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/features", exit);
+    ln__name stats = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/stats", exit);
+    ln__name both = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/both", exit);
+    const char *parts[] = { stats.text, features.text };
+
+    if (input != LN_GATE_FEATURES && !made[LN_GATE_STATISTICS])
+        emit_stats(edit, exit, classes, stats.text);
+    if (input == LN_GATE_BOTH && !made[LN_GATE_BOTH])
+        ln__onnx_emit_concat(edit, both.text, parts, 2, 1);
+    made[LN_GATE_STATISTICS] = made[LN_GATE_STATISTICS] || input != LN_GATE_FEATURES;
+    made[input] = true;
+    return input == LN_GATE_BOTH ? both : input == LN_GATE_FEATURES ? features : stats;
+}
+
 void ln__gates_emit(ln__onnx_edit *edit, const ln__gates *const *points, uint32_t n_points, uint32_t exit, int32_t classes)
 {
-    ln__name stats = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/stats", exit);
-    ln__name features = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/features", exit);
     ln__name out = ln__name_make("gate_%" PRIu32, exit);
     ln__name column[COLUMNS];
     int32_t count = 0;
-    bool stats_made = false;
+    bool made[LN__COUNT(input_name)] = { false };
 
     for (uint32_t p = 0; p < n_points; p++) {
-        bool reads_stats = points[p]->input == LN_GATE_STATISTICS;
         ln__name prefix = gate_prefix(exit, p, points[p]->input);
+        ln__name x = gate_input(edit, made, exit, classes, points[p]->input);
 
-        if (reads_stats && !stats_made) {
-            emit_stats(edit, exit, classes, stats.text);
-            stats_made = true;
-        }
         if (count == COLUMNS)
             join_columns(edit, column, &count, ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gates.%" PRIu32, exit, p));
         column[count] = ln__name_make("%sz", prefix.text);
-        ln__mlp_emit(edit, &points[p]->gate[exit], prefix.text, reads_stats ? stats.text : features.text,
-                     column[count].text);
+        ln__mlp_emit(edit, &points[p]->gate[exit], prefix.text, x.text, column[count].text);
         count++;
     }
     if (count > 1)
@@ -198,12 +210,17 @@ static ln_status read_gate(ln__gates *gates, const ln__ctx *ctx, const ln__onnx 
 ln_status ln__gates_read(ln__gates *out, const ln__ctx *ctx, const ln__onnx *onnx, uint32_t point, uint32_t exits,
                          int32_t classes, ln_error *err)
 {
-    ln__name first = gate_prefix(0, point, LN_GATE_FEATURES);
-    ln__name weights = ln__name_make("%sw2", first.text);
-    ln__tensor ignored;
-    int32_t input = ln__onnx_addition(onnx, weights.text, &ignored) ? LN_GATE_FEATURES : LN_GATE_STATISTICS;
-    ln_status st = ln__gates_new(out, ctx, input, exits, err);
+    int32_t input = LN_GATE_STATISTICS;
+    ln_status st;
 
+    for (int32_t i = 0; i < (int32_t)LN__COUNT(input_name); i++) {
+        ln__name first = gate_prefix(0, point, i);
+        ln__name weights = ln__name_make("%sw2", first.text);
+        ln__tensor ignored;
+        if (ln__onnx_addition(onnx, weights.text, &ignored))
+            input = i;
+    }
+    st = ln__gates_new(out, ctx, input, exits, err);
     for (uint32_t i = 0; i < exits && st >= 0; i++)
         st = read_gate(out, ctx, onnx, point, i, classes, err);
     if (st < 0)

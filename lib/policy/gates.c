@@ -31,6 +31,12 @@ void ln__gates_free(ln__gates *gates, const ln__ctx *ctx)
     memset(gates, 0, sizeof *gates);
 }
 
+int64_t ln__gate_width(int32_t input, int32_t classes, uint32_t exit, int32_t features)
+{
+    return (input != LN_GATE_FEATURES ? (int64_t)ln__stats_count(classes, exit) : 0) +
+           (input != LN_GATE_STATISTICS ? (int64_t)features : 0);
+}
+
 float ln__gate_answer(const ln__gates *gates, uint32_t exit, const float *x, float *scratch)
 {
     float z, small;

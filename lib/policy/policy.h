@@ -25,13 +25,16 @@ void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logit
 /* ---- Gates ----------------------------------------------------------------------------- */
 
 typedef struct ln__gates {      /* one operating point's, of all exits */
-    int32_t  input;             /* LN_GATE_STATISTICS, LN_GATE_FEATURES */
+    int32_t  input;             /* LN_GATE_*; BOTH: statistics, then features */
     uint32_t exits;
     ln__mlp *gate;              /* [exits], one output: the sigmoid's argument */
     double  *threshold;         /* [exits], sigmoid units, leave if g > t */
 } ln__gates;
 ln_status ln__gates_new(ln__gates *out, const ln__ctx *ctx, int32_t input, uint32_t exits, ln_error *err);
 void ln__gates_free(ln__gates *gates, const ln__ctx *ctx);
+
+/* Numbers that a gate at this exit reads; `features`: the head's. */
+int64_t ln__gate_width(int32_t input, int32_t classes, uint32_t exit, int32_t features);
 
 /* Sigmoid of gate i for one row; `scratch` has gate[i].hidden floats. */
 float ln__gate_answer(const ln__gates *gates, uint32_t exit, const float *x, float *scratch);
@@ -44,6 +47,26 @@ float ln__gate_answer(const ln__gates *gates, uint32_t exit, const float *x, flo
  * gets its gradient. Log-domain: exact to float rounding when gates saturate. */
 double ln__leenet_loss(const float *z, const float *price, const double *cost, double alpha,
                        int64_t n, uint32_t exits, float *dz);
+
+/* ---- Objectives that ask one question a gate ---------------------------------------------------- */
+
+/* A gain [n][exits] says of each row what leaving there is worth: positive, it should leave; negative,
+ * it should go on; its size is what the wrong answer costs.
+ * Weighted logistic loss, mean over rows of sum over exits of |gain| log(1 + exp(-+z)); dz (may be NULL) gets
+ * its gradient. At its minimum g > 1/2 exactly where the gain to be expected is positive. */
+double ln__gain_loss(const float *z, const float *gain, int64_t n, uint32_t exits, float *dz);
+/* +1 where right [n][exits+1], else -1. */
+void ln__gain_right(float *gain, const uint8_t *right, int64_t n, uint32_t exits);
+/* +1 where right, or where neither a later exit nor the network's own end is; else -1. */
+void ln__gain_no_regret(float *gain, const uint8_t *right, int64_t n, uint32_t exits);
+/* Backward induction. value [n]: what a row still costs that goes on behind exit i, (1-alpha) price + alpha
+ * cost; gain [n]: that minus what leaving at i costs, over its mean size so that it is 1 on average. */
+void ln__gain_induction(float *gain, const float *value, const float *price, const double *cost, double alpha,
+                        int64_t n, uint32_t exits, uint32_t exit);
+/* What a row costs that arrives at exit i: `value` for going on becomes that of the gate's decision z [n] > 0.
+ * exit == exits: what the network's own end costs, z not read. */
+void ln__value_arrive(float *value, const float *z, const float *price, const double *cost, double alpha,
+                      int64_t n, uint32_t exits, uint32_t exit);
 
 /* ---- Judging a policy on rows ------------------------------------------------------------------ */
 

@@ -106,7 +106,7 @@ static ln_status scratch_init(ln__lane *lane, ln_error *err)
     lane->out = ln__calloc(ctx, (size_t)most_values, sizeof *lane->out);
     lane->features = ln__calloc(ctx, features, group * sizeof(float));
     lane->hidden = ln__calloc(ctx, hidden, group * sizeof(float));
-    lane->stats = ln__calloc(ctx, (size_t)ln__stats_count((int32_t)model->classes, model->n_exits), sizeof(float));
+    lane->stats = ln__calloc(ctx, (size_t)ln__stats_count((int32_t)model->classes, model->n_exits) + features, sizeof(float));
     lane->logits = ln__calloc(ctx, history, sizeof(float));
     lane->probabilities = ln__calloc(ctx, history, sizeof(float));
     lane->logits_of = ln__calloc(ctx, exits + 1, sizeof *lane->logits_of);

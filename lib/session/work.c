@@ -58,6 +58,7 @@ static float gate_on_features(ln__lane *lane, uint32_t exit, uint32_t slot, cons
     return g;
 }
 
+/* Statistics alone, or with the features behind them. */
 static float gate_on_statistics(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
 {
     const ln_session *session = lane->session;
@@ -70,6 +71,9 @@ static float gate_on_statistics(ln__lane *lane, uint32_t exit, uint32_t slot, co
         lane->probabilities_of[e] = history(lane, lane->probabilities, slot, e);
     }
     ln__stats_compute((int32_t)session->model->classes, exit, lane->logits_of, lane->probabilities_of, lane->stats);
+    if (session->gates->input == LN_GATE_BOTH)
+        memcpy(lane->stats + ln__stats_count((int32_t)session->model->classes, exit), features,
+               (size_t)session->model->exits[exit].head.mlp.inputs * sizeof(float));
     return ln__gate_answer(session->gates, exit, lane->stats, lane->hidden);
 }
 

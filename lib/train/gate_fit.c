@@ -1,4 +1,4 @@
-/* gate_fit.c - the gates of all exits fitted together with the LEENet loss, cross-fitted. */
+/* gate_fit.c - the gates of all exits fitted together, cross-fitted. */
 #include "train/gate_fit.h"
 
 #include <math.h>
@@ -13,11 +13,12 @@ typedef struct gate_learner {   /* one fold's gates */
     ln__rng   rng;
     uint32_t *order;
     size_t    n_order;
-    float    *x, *hidden[LN__MAX_EXITS], *dhidden, *z, *dz, *column, *gradient, *price;
+    float    *x, *hidden[LN__MAX_EXITS], *dhidden, *z, *dz, *column, *gradient, *target;
 } gate_learner;
 
 typedef struct gating {
     const ln__gate_task *task;
+    const float   *gain;        /* NULL: the LEENet loss */
     const ln__ctx *ctx;
     gate_learner  *learners;    /* [folds + 1] */
     float         *z;           /* [rows][exits] out of fold, now */
@@ -28,7 +29,7 @@ typedef struct gating {
 
 static void learner_free(gate_learner *l, uint32_t exits, const ln__ctx *ctx)
 {
-    void *owned[] = { l->gate, l->params, l->order, l->x, l->dhidden, l->z, l->dz, l->column, l->gradient, l->price };
+    void *owned[] = { l->gate, l->params, l->order, l->x, l->dhidden, l->z, l->dz, l->column, l->gradient, l->target };
 
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
@@ -63,8 +64,8 @@ static ln_status learner_init(gate_learner *l, const gating *g, uint32_t model, 
     l->z = ln__array(g->ctx, BATCH, t->exits * sizeof(float));
     l->dz = ln__array(g->ctx, BATCH, t->exits * sizeof(float));
     l->column = ln__array(g->ctx, BATCH, sizeof(float));
-    l->price = ln__array(g->ctx, BATCH, (t->exits + 1) * sizeof(float));
-    if (!ok || !l->gate || !l->params || !l->gradient || !l->order || !l->x || !l->dhidden || !l->z || !l->dz || !l->column || !l->price)
+    l->target = ln__array(g->ctx, BATCH, (t->exits + 1) * sizeof(float));
+    if (!ok || !l->gate || !l->params || !l->gradient || !l->order || !l->x || !l->dhidden || !l->z || !l->dz || !l->column || !l->target)
         return ln__fail_nomem(err, g->ctx, widest * BATCH * sizeof(float));
     l->rng = ln__rng_make(t->seed, 500 + model);
     for (uint32_t e = 0; e < t->exits; e++) {
@@ -81,9 +82,14 @@ static ln_status learner_init(gate_learner *l, const gating *g, uint32_t model, 
 static void gather(const ln__gate_input *input, const uint32_t *rows, size_t n, float *x)
 {
     for (size_t i = 0; i < n; i++) {
-        const float *from = input->x + rows[i] * input->width;
-        for (size_t k = 0; k < input->width; k++)
-            x[i * input->width + k] = (from[k] - input->mean[k]) * input->scale[k];
+        const float *from = input->x + rows[i] * input->own;
+        float *to = x + i * input->width;
+        for (size_t k = 0; k < input->own; k++)
+            to[k] = (from[k] - input->mean[k]) * input->scale[k];
+        if (input->more)
+            from = input->more + rows[i] * (input->width - input->own);
+        for (size_t k = input->own; k < input->width; k++)
+            to[k] = (from[k - input->own] - input->mean[k]) * input->scale[k];
     }
 }
 
@@ -99,8 +105,10 @@ static ln_status forward(const gating *g, gate_learner *l, const uint32_t *rows,
         for (size_t i = 0; st == LN_OK && i < n; i++)
             l->z[i * exits + e] = l->column[i];
     }
+    const float *target = g->gain ? g->gain : g->task->price;
+    size_t width = g->gain ? exits : exits + 1;
     for (size_t i = 0; i < n; i++)
-        memcpy(l->price + i * (exits + 1), g->task->price + rows[i] * (exits + 1), (exits + 1) * sizeof(float));
+        memcpy(l->target + i * width, target + rows[i] * width, width * sizeof(float));
     return st;
 }
 
@@ -121,6 +129,14 @@ static ln_status backward(const gating *g, gate_learner *l, const uint32_t *rows
     return st;
 }
 
+static double loss_of(const gating *g, const gate_learner *l, size_t n, float *dz)
+{
+    const ln__gate_task *t = g->task;
+
+    return g->gain ? ln__gain_loss(l->z, l->target, (int64_t)n, t->exits, dz)
+                   : ln__leenet_loss(l->z, l->target, t->cost, t->alpha, (int64_t)n, t->exits, dz);
+}
+
 static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_error *err)
 {
     gating *g = problem;
@@ -135,7 +151,7 @@ static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_er
         st = forward(g, l, l->order + at, n, err);
         if (st < 0)
             break;
-        ln__leenet_loss(l->z, l->price, t->cost, t->alpha, (int64_t)n, t->exits, l->dz);
+        loss_of(g, l, n, l->dz);
         st = backward(g, l, l->order + at, n, err);
         if (st == LN_OK)
             ln__adam_step(&l->adam, l->params, l->gradient, rate, (float)t->decay);
@@ -164,7 +180,7 @@ static ln_status gate_judge(void *problem, uint32_t model, double *loss, double 
         st = forward(g, l, held, n, err);
         if (st < 0)
             return st;
-        *loss += (double)n * ln__leenet_loss(l->z, l->price, t->cost, t->alpha, (int64_t)n, t->exits, NULL);
+        *loss += (double)n * loss_of(g, l, n, NULL);
         for (size_t i = 0; i < n; i++)
             memcpy(g->z + held[i] * t->exits, l->z + i * t->exits, t->exits * sizeof(float));
     }
@@ -183,27 +199,27 @@ static void gate_keep(void *problem, uint32_t model)
             memcpy(g->best_z + r * exits, g->z + r * exits, exits * sizeof(float));
 }
 
-static ln_status finish(ln__gates *gates, const gating *g, ln_error *err)
+static ln_status finish(ln__mlp *gate, const gating *g, ln_error *err)
 {
     const ln__gate_task *t = g->task;
     size_t at = 0;
     ln_status st = LN_OK;
 
     for (uint32_t e = 0; st == LN_OK && e < t->exits; e++) {
-        st = ln__mlp_new(&gates->gate[e], g->ctx, (int32_t)t->input[e].width, (int32_t)t->hidden, 1, err);
+        st = ln__mlp_new(&gate[e], g->ctx, (int32_t)t->input[e].width, (int32_t)t->hidden, 1, err);
         if (st < 0)
             break;
-        memcpy(gates->gate[e].params, g->params + at, params_of(t, e) * sizeof(float));
-        ln__mlp_fold_input(&gates->gate[e], t->input[e].mean, t->input[e].scale);
+        memcpy(gate[e].params, g->params + at, params_of(t, e) * sizeof(float));
+        ln__mlp_fold_input(&gate[e], t->input[e].mean, t->input[e].scale);
         at += params_of(t, e);
     }
     return st;
 }
 
-ln_status ln__gate_fit(ln__gates *gates, float *z, const ln__gate_task *task, ln__pool *pool, ln__reporter *reporter,
-                       ln_progress *progress, const ln__ctx *ctx, ln_error *err)
+ln_status ln__gate_fit(ln__mlp *gate, float *z, const ln__gate_task *task, const float *gain, ln__pool *pool,
+                       ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err)
 {
-    gating g = { .task = task, .ctx = ctx, .best_z = z };
+    gating g = { .task = task, .gain = gain, .ctx = ctx, .best_z = z };
     ln__fit fit = { &g, task->folds, task->epochs, LN__MAX(20, task->epochs / 4), gate_epoch, gate_judge, gate_keep, NULL };
     ln__fit_result result;
     ln_status st = LN_OK;
@@ -220,7 +236,7 @@ ln_status ln__gate_fit(ln__gates *gates, float *z, const ln__gate_task *task, ln
     if (st == LN_OK)
         st = ln__fit_run(&result, &fit, task->rows, pool, reporter, progress, ctx, err);
     if (st == LN_OK)
-        st = finish(gates, &g, err);
+        st = finish(gate, &g, err);
     for (uint32_t m = 0; g.learners && m <= task->folds; m++)
         learner_free(&g.learners[m], task->exits, ctx);
     ln__free(ctx, g.learners);

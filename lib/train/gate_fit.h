@@ -4,7 +4,8 @@
 
 #include "train/train.h"
 
-typedef struct ln__gate_input { const float *x; size_t width; float *mean, *scale; } ln__gate_input;   /* x [rows][width] */
+/* What a gate reads of a row: x [rows][own], and behind it more [rows][width - own] where width is larger. */
+typedef struct ln__gate_input { const float *x, *more; size_t own, width; float *mean, *scale; } ln__gate_input;
 
 typedef struct ln__gate_task {
     size_t          rows;
@@ -13,12 +14,17 @@ typedef struct ln__gate_task {
     ln__gate_input  input[LN__MAX_EXITS];
     const float    *price;      /* [rows][exits + 1] */
     const double   *cost;       /* [exits + 1] in (0,1], last 1 */
+    const uint8_t  *right;      /* [rows][exits + 1] */
     double          alpha, rate, decay;
     uint64_t        seed;
+    int32_t         objective;  /* LN_OBJECTIVE_* */
 } ln__gate_task;
 
-/* gates: made by ln__gates_new; z [rows][exits]: the gates' arguments out of fold. */
-ln_status ln__gate_fit(ln__gates *gates, float *z, const ln__gate_task *task, ln__pool *pool, ln__reporter *reporter,
-                       ln_progress *progress, const ln__ctx *ctx, ln_error *err);
+/* By the task's objective. gates: made by ln__gates_new; z [rows][exits]: the gates' arguments out of fold. */
+ln_status ln__gate_learn(ln__gates *gates, float *z, const ln__gate_task *task, ln__pool *pool, ln__reporter *reporter,
+                         ln_progress *progress, const ln__ctx *ctx, ln_error *err);
+/* The LEENet loss where `gain` is NULL, else the weighted logistic loss of gain [rows][exits] (policy.h). gate [exits]: of size 0. */
+ln_status ln__gate_fit(ln__mlp *gate, float *z, const ln__gate_task *task, const float *gain, ln__pool *pool,
+                       ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err);
 
 #endif

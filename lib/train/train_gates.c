@@ -40,8 +40,11 @@ static ln_status fill_defaults(ln_gate_options *o, ln_error *err)
     for (size_t i = 0; i < o->n_alphas; i++)
         if (!(o->alphas[i] >= 0 && o->alphas[i] <= 1))
             return ln__fail(err, LN_E_ARGUMENT, "alpha %g; 0..1", o->alphas[i]);
-    if (o->input != LN_GATE_STATISTICS && o->input != LN_GATE_FEATURES)
-        return ln__fail(err, LN_E_ARGUMENT, "gate input %d; LN_GATE_STATISTICS and LN_GATE_FEATURES are known", o->input);
+    if (o->input < LN_GATE_STATISTICS || o->input > LN_GATE_BOTH)
+        return ln__fail(err, LN_E_ARGUMENT, "gate input %d; LN_GATE_STATISTICS, _FEATURES and _BOTH are known", o->input);
+    if (o->objective < LN_OBJECTIVE_LEENET || o->objective > LN_OBJECTIVE_NO_REGRET)
+        return ln__fail(err, LN_E_ARGUMENT, "objective %d; LN_OBJECTIVE_LEENET, _INDUCTION, _RIGHT and _NO_REGRET are known",
+                        o->objective);
     if (o->cost < LN_COST_TIME || o->cost > LN_COST_MACS)
         return ln__fail(err, LN_E_ARGUMENT, "cost %d; LN_COST_TIME, _PARAMS and _MACS are known", o->cost);
     if (o->price != LN_PRICE_CROSS_ENTROPY && o->price != LN_PRICE_ERROR)
@@ -193,7 +196,7 @@ static ln_status make_statistics(gates_job *job, ln_error *err)
     for (uint32_t e = 0; p && e < model->n_exits; e++) {
         int32_t width = ln__stats_count((int32_t)classes, e);
         job->stats[e] = ln__array(&model->ctx, rows, (size_t)width * sizeof(float));
-        job->task.input[e] = (ln__gate_input){ .x = job->stats[e], .width = (size_t)width };
+        job->task.input[e] = (ln__gate_input){ .x = job->stats[e], .own = (size_t)width, .width = (size_t)width };
         if (!job->stats[e]) {
             ln__free(&model->ctx, p);
             return ln__fail_nomem(err, &model->ctx, rows * (size_t)width * sizeof(float));
@@ -206,7 +209,7 @@ static ln_status make_statistics(gates_job *job, ln_error *err)
             logits[e] = job->logits[e] + r * classes;
             probabilities[e] = p + e * classes;
             ln__softmax_rows(logits[e], 1, (int32_t)classes, p + e * classes);
-            ln__stats_compute((int32_t)classes, e, logits, probabilities, job->stats[e] + r * job->task.input[e].width);
+            ln__stats_compute((int32_t)classes, e, logits, probabilities, job->stats[e] + r * job->task.input[e].own);
         }
     ln__free(&model->ctx, p);
     return LN_OK;
@@ -217,17 +220,23 @@ static ln_status make_inputs(gates_job *job, ln_error *err)
     const ln_model *model = job->model;
     ln_status st = LN_OK;
 
-    if (job->options.input == LN_GATE_STATISTICS)
+    if (job->options.input != LN_GATE_FEATURES)
         st = make_statistics(job, err);
     for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++) {
         ln__gate_input *in = &job->task.input[e];
+        const ln__cache *features = &job->features->exit[e];
         if (job->options.input == LN_GATE_FEATURES)
-            *in = (ln__gate_input){ .x = job->features->exit[e].data, .width = job->features->exit[e].width };
+            *in = (ln__gate_input){ .x = features->data, .own = features->width };
+        if (job->options.input == LN_GATE_BOTH)
+            in->more = features->data;
+        in->width = in->own + (in->more ? features->width : 0);
         in->mean = ln__array(&model->ctx, in->width, sizeof(float));
         in->scale = ln__array(&model->ctx, in->width, sizeof(float));
         if (!in->mean || !in->scale)
             return ln__fail_nomem(err, &model->ctx, in->width * sizeof(float));
-        ln__columns_describe(in->x, job->features->rows, in->width, in->mean, in->scale);
+        ln__columns_describe(in->x, job->features->rows, in->own, in->mean, in->scale);
+        if (in->more)
+            ln__columns_describe(in->more, job->features->rows, in->width - in->own, in->mean + in->own, in->scale + in->own);
     }
     return st;
 }
@@ -319,7 +328,7 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
         return st;
     progress.point = model->n_points;
     task->alpha = point.alpha;
-    st = ln__gate_fit(&point.gates, job->z, task, job->pool, &job->reporter, &progress, &model->ctx, err);
+    st = ln__gate_learn(&point.gates, job->z, task, job->pool, &job->reporter, &progress, &model->ctx, err);
     if (st == LN_OK) {
         for (size_t k = 0; k < task->rows * task->exits; k++)
             job->g[k] = 1.0f / (1.0f + expf(-job->z[k]));
@@ -376,6 +385,8 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     job.task.fold = job.fold;
     job.task.price = job.price;
     job.task.cost = job.cost;
+    job.task.right = job.right;
+    job.task.objective = job.options.objective;
     job.task.rate = 3e-3;
     job.task.decay = 1e-2;
     job.task.seed = job.options.seed;
