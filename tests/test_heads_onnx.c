@@ -81,10 +81,39 @@ static void put_backbone(ln__buffer *model, const kind_of_file *k)
 typedef struct network {
     kind_of_file kind;
     ln__head  head[EXITS];
-    ln__gates points[40];
+    uint32_t  n;                /* gates, every other policy, one more gate */
+    ln__gates points[48];
 } network;
 
 static const char *const exit_value[EXITS] = { "a", "f", "s" };
+
+static void make_point(network *net, uint32_t p, int32_t policy, const ln__ctx *ctx, ln__rng *rng)
+{
+    int32_t input = (int32_t)p % 3, classes = net->kind.classes;
+
+    ck_assert_int_eq(ln__gates_new(&net->points[p], ctx, input, EXITS, NULL), LN_OK);
+    net->points[p].policy = policy;
+    for (uint32_t e = 0; e < EXITS; e++) {
+        ln__mlp *mlp = &net->points[p].gate[e];
+        int32_t inputs = policy == LN_POLICY_GATE       ? (int32_t)ln__gate_width(input, classes, e, net->head[e].mlp.inputs)
+                         : policy == LN_POLICY_EENET    ? ln__eenet_count(classes, e)
+                         : policy == LN_POLICY_ENSEMBLE ? (int32_t)e + 1
+                                                        : 0;
+        int32_t width = policy != LN_POLICY_GATE ? 0 : p == 0 ? 6 : p == 3 ? 2 : 0;
+        size_t count;
+
+        if (inputs == 0)
+            continue;
+        ck_assert_int_eq(ln__mlp_new(mlp, ctx, inputs, width, 1, NULL), LN_OK);
+        ck_assert(ln__mlp_param_count(inputs, width, 1, &count));
+        fill_normal(mlp->params, count, rng, 0.3);
+        if (policy == LN_POLICY_ENSEMBLE) {
+            for (uint32_t j = 0; j <= e; j++)
+                ln__mlp_w2(mlp)[j] = fabsf(ln__mlp_w2(mlp)[j]);
+            *ln__mlp_b2(mlp) = 0;
+        }
+    }
+}
 
 static void make_network(network *net, const kind_of_file *kind, const ln__ctx *ctx, ln__rng *rng)
 {
@@ -105,33 +134,22 @@ static void make_network(network *net, const kind_of_file *kind, const ln__ctx *
         ck_assert(ln__mlp_param_count(head->mlp.inputs, hidden[e], kind->classes, &count));
         fill_normal(head->mlp.params, count, rng, 0.4);
     }
-    for (uint32_t p = 0; p < kind->points; p++) {
-        int32_t input = (int32_t)p % 3;
-
-        ck_assert_int_eq(ln__gates_new(&net->points[p], ctx, input, EXITS, NULL), LN_OK);
-        for (uint32_t e = 0; e < EXITS; e++) {
-            int32_t inputs = (int32_t)ln__gate_width(input, kind->classes, e, net->head[e].mlp.inputs);
-            int32_t width = p == 0 ? 6 : p == 3 ? 2 : 0;
-            size_t count;
-
-            ck_assert_int_eq(ln__mlp_new(&net->points[p].gate[e], ctx, inputs, width, 1, NULL), LN_OK);
-            ck_assert(ln__mlp_param_count(inputs, width, 1, &count));
-            fill_normal(net->points[p].gate[e].params, count, rng, 0.3);
-        }
-    }
+    net->n = kind->points + 8;
+    for (uint32_t p = 0; p < net->n; p++)
+        make_point(net, p, p < kind->points || p + 1 == net->n ? LN_POLICY_GATE : (int32_t)(p - kind->points) + 1, ctx, rng);
 }
 
 static void free_network(network *net, const ln__ctx *ctx)
 {
     for (uint32_t e = 0; e < EXITS; e++)
         ln__mlp_free(&net->head[e].mlp, ctx);
-    for (uint32_t p = 0; p < net->kind.points; p++)
+    for (uint32_t p = 0; p < net->n; p++)
         ln__gates_free(&net->points[p], ctx);
 }
 
 static void save_network(const network *net, const ln__ctx *ctx, const char *path)
 {
-    const ln__gates *points[40];
+    const ln__gates *points[48];
     ln__onnx_edit *edit = NULL;
     ln__onnx *onnx = NULL;
     ln__buffer bytes;
@@ -142,11 +160,11 @@ static void save_network(const network *net, const ln__ctx *ctx, const char *pat
     ck_assert(bytes.ok);
     ck_assert_msg(ln__onnx_load_memory(&onnx, ctx, bytes.data, bytes.size, NULL, &err) == LN_OK, "%s", err.text);
     ck_assert_int_eq(ln__onnx_edit_new(&edit, onnx, &err), LN_OK);
-    for (uint32_t p = 0; p < net->kind.points; p++)
+    for (uint32_t p = 0; p < net->n; p++)
         points[p] = &net->points[p];
     for (uint32_t e = 0; e < EXITS; e++) {
         ln__head_emit(edit, &net->head[e], e, exit_value[e], e == 1 ? 2 : net->kind.rank);
-        ln__gates_emit(edit, points, net->kind.points, e, net->kind.classes);
+        ln__gates_emit(edit, points, net->n, e, net->kind.classes);
     }
     ck_assert_msg(ln__onnx_save(edit, path, &err) == LN_OK, "%s", err.text);
     ln__onnx_edit_free(edit);
@@ -188,7 +206,8 @@ static void describe(const network *net, uint32_t e, const float *x, float *feat
 static void write_expected(FILE *out, const network *net, const float *x)
 {
     int32_t classes = net->kind.classes;
-    float features[ROWS * VALUES], hidden[ROWS * 16], x_of[3][VALUES + 128], g[ROWS * 40];
+    float features[ROWS * VALUES], hidden[ROWS * 16], g[ROWS * 48], mixed[64], scratch[VALUES + 256];
+    static float scores[ROWS][48][EXITS];
     float *z[EXITS], *p[EXITS];
 
     for (uint32_t e = 0; e < EXITS; e++) {
@@ -208,16 +227,13 @@ static void write_expected(FILE *out, const network *net, const float *x)
                 zs[j] = z[j] + r * classes;
                 ps[j] = p[j] + r * classes;
             }
-            ln__stats_compute(classes, e, zs, ps, x_of[LN_GATE_STATISTICS]);
-            memcpy(x_of[LN_GATE_FEATURES], features + r * mlp->inputs, (size_t)mlp->inputs * sizeof(float));
-            ln__stats_compute(classes, e, zs, ps, x_of[LN_GATE_BOTH]);
-            memcpy(x_of[LN_GATE_BOTH] + ln__stats_count(classes, e), x_of[LN_GATE_FEATURES],
-                   (size_t)mlp->inputs * sizeof(float));
-            for (uint32_t k = 0; k < net->kind.points; k++)
-                g[(uint32_t)r * net->kind.points + k] =
-                    ln__gate_answer(&net->points[k], e, x_of[net->points[k].input], hidden);
+            for (uint32_t k = 0; k < net->n; k++) {
+                ln__sight sight = { classes, mlp->inputs, zs, ps, features + r * mlp->inputs, scores[r][k], mixed, scratch };
+
+                g[(uint32_t)r * net->n + k] = scores[r][k][e] = ln__score(&net->points[k], e, &sight);
+            }
         }
-        write_output(out, "gate", e, (int32_t)net->kind.points, g);
+        write_output(out, "gate", e, (int32_t)net->n, g);
     }
     for (uint32_t e = 0; e < EXITS; e++) {
         free(z[e]);
@@ -285,6 +301,9 @@ static void check_same(const ln__mlp *a, const ln__mlp *b)
 {
     size_t count;
 
+    ck_assert((a->params == NULL) == (b->params == NULL));
+    if (a->params == NULL)
+        return;
     ck_assert(a->inputs == b->inputs && a->hidden == b->hidden && a->outputs == b->outputs);
     ck_assert(ln__mlp_param_count(a->inputs, a->hidden, a->outputs, &count));
     ck_assert_int_eq(memcmp(a->params, b->params, count * sizeof *a->params), 0);
@@ -301,6 +320,10 @@ static void check_refusals(const ln__onnx *onnx, const ln__ctx *ctx, int32_t cla
     ck_assert_int_eq(ln__gates_read(&gates, ctx, onnx, 0, EXITS, classes == 3 ? 4 : 3, &err), LN_E_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.text, "statistics of exit 0"));
     ck_assert_int_eq(ln__gates_read(&gates, ctx, onnx, 0, EXITS + 1, classes, &err), LN_E_FORMAT);
+    ck_assert_ptr_null(gates.gate);
+    ck_assert_int_eq(ln__policy_read(&gates, ctx, onnx, LN_POLICY_EENET, 0, EXITS, classes, &err), LN_E_FORMAT);
+    ck_assert_int_eq(ln__policy_read(&gates, ctx, onnx, LN_POLICY_ENSEMBLE, 0, EXITS, classes, &err), LN_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.text, "leenet/0/gate.0.ensemble.w.0"));
     ck_assert_ptr_null(gates.gate);
     ck_assert_int_eq(ln__mlp_read(&mlp, ctx, onnx, "leenet/9/head.", &err), LN_E_FORMAT);
     ck_assert_ptr_null(mlp.params);
@@ -329,11 +352,13 @@ START_TEST(weights_come_back_to_the_bit)
             check_same(&mlp, &net.head[e].mlp);
             ln__mlp_free(&mlp, &ctx);
         }
-        for (uint32_t p = 0; p < net.kind.points; p++) {
+        for (uint32_t p = 0; p < net.n; p++) {
             ln__gates gates;
 
-            ck_assert_msg(ln__gates_read(&gates, &ctx, onnx, p, EXITS, net.kind.classes, &err) == LN_OK, "%s", err.text);
-            ck_assert_int_eq(gates.input, net.points[p].input);
+            ck_assert_msg(ln__policy_read(&gates, &ctx, onnx, net.points[p].policy, p, EXITS, net.kind.classes, &err) == LN_OK,
+                          "%s", err.text);
+            ck_assert_int_eq(gates.policy, net.points[p].policy);
+            ck_assert(gates.policy != LN_POLICY_GATE || gates.input == net.points[p].input);
             for (uint32_t e = 0; e < EXITS; e++)
                 check_same(&gates.gate[e], &net.points[p].gate[e]);
             ln__gates_free(&gates, &ctx);

@@ -517,8 +517,9 @@ typedef struct ln_point_info {
     double   accuracy;          /* all 0..1, on those rows; shares are of the plain network */
     double   plain_accuracy;
     double   params_share, macs_share, time_share;
+    int32_t  policy;            /* LN_POLICY_*; alpha is 0 for all but GATE */
 } ln_point_info;
-#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0 }
+#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0 }
 
 LN_API ln_status ln_point_get_info(const ln_model *model, uint32_t point, ln_point_info *out, ln_error *err);
 
@@ -538,6 +539,58 @@ enum { LN_AGAINST_LABELS = 0,   /* accuracy lost against the plain network */
  * (seconds) and stores the choice in the model. threads 0: 1. */
 LN_API LN_MUST_CHECK ln_status
 ln_model_tune(ln_model *model, uint32_t threads, ln_error *err);
+
+/* ---- Policies ----------------------------------------------------------- */
+
+/* A policy decides exits: it gives every row a score in 0..1 at each exit, and
+ * the row leaves at the first exit whose score is above the threshold there.
+ * LEENet's gates are one; the others decide on the same heads (docs/methods.md).
+ * X(name, value, text). Values are permanent. */
+#define LN_POLICY_MAP(X)                                                       \
+    X(GATE,      0, "gate")      /* LEENet's learned gates */                  \
+    X(MAX_PROB,  1, "max-prob")  /* the largest probability */                 \
+    X(ENTROPY,   2, "entropy")   /* 1 - entropy / log classes (BranchyNet) */  \
+    X(MARGIN,    3, "margin")    /* the two largest probabilities' distance */ \
+    X(PATIENCE,  4, "patience")  /* exits in a row that agree (PABEE) */       \
+    X(GEOMETRIC, 5, "geometric") /* max-prob, thresholds by quantiles of a geometric exit distribution (MSDNet) */ \
+    X(EENET,     6, "eenet")     /* learned scores and schedule (EENet) */     \
+    X(ENSEMBLE,  7, "ensemble")  /* max-prob of all exits so far taken together, which is also the answer (Zero Time Waste) */ \
+    X(ORACLE,    8, "oracle")    /* leaves at the first right exit; evaluation only */
+
+enum {
+#define LN_X(name, value, text) LN_POLICY_##name = value,
+    LN_POLICY_MAP(LN_X)
+#undef LN_X
+    LN_POLICY_RESERVED_ = -32768
+};
+
+LN_API const char *ln_policy_name(int32_t policy);  /* "max-prob"; NULL if unknown */
+
+/* LN_E_ARGUMENT for an unknown name; the text lists those that are known. */
+LN_API LN_MUST_CHECK ln_status
+ln_policy_find(int32_t *out, const char *name, ln_error *err);
+
+typedef struct ln_policy_options {
+    size_t         struct_size;
+    const int32_t *policies;    /* [n_policies] LN_POLICY_*, not GATE (ln_gate_train) and not ORACLE; NULL: all those */
+    size_t         n_policies;
+    int32_t        cost;        /* LN_COST_*: what a policy's settings are ordered by */
+    uint32_t       threads;     /* 0: all */
+    uint64_t       seed;
+    uint64_t       max_memory;  /* for features of other rows, as in ln_train_options */
+    const char    *cache_folder;
+    ln_progress_fn progress;
+    void          *progress_payload;
+} ln_policy_options;
+#define LN_POLICY_OPTIONS_INIT { sizeof(ln_policy_options), NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+
+/* Gives the model one operating point of each of these policies, in place of the
+ * one it had: what the policy learns, if anything, and its settings, found on
+ * `rows` as ln_gate_train finds them (out-of-fold answers when they are the
+ * heads' own rows). The point itself stands at the setting that spends nearest
+ * to half of the cost. A point's number stays its own when it is replaced. */
+LN_API LN_MUST_CHECK ln_status
+ln_policy_train(ln_model *model, ln_data *rows, const ln_policy_options *options, ln_error *err);
 
 /* ---- Inference ---------------------------------------------------------- */
 

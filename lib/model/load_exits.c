@@ -110,9 +110,36 @@ static ln_status read_final(ln_model *model, ln_error *err)
     return ln__final_restore(model, (int32_t)v[0], (int32_t)v[1], (int32_t)v[2], v[3] == 1, err);
 }
 
+static ln_status read_policy(int32_t *out, const ln_model *model, uint32_t p, ln_error *err)
+{
+    char key[64];
+
+    snprintf(key, sizeof key, LN__KEY_POINT "%u.policy", p);
+    const char *text = ln__onnx_metadata(model->onnx, key);
+    *out = LN_POLICY_GATE;
+    if (!text)
+        return LN_OK;
+    ln_status st = ln_policy_find(out, text, err);
+    if (st == LN_OK && *out == LN_POLICY_ORACLE)
+        st = ln__fail(err, LN_E_FORMAT, "the oracle is for evaluation only");
+    return st < 0 ? ln__fail_prefix(err, LN_E_FORMAT, "%s: %s", model->path, key) : LN_OK;
+}
+
+static ln_status check_widths(const ln_model *model, const ln__gates *gates, uint32_t p, ln_error *err)
+{
+    for (uint32_t e = 0; gates->policy == LN_POLICY_GATE && e < model->n_exits; e++) {
+        int64_t width = ln__gate_width(gates->input, (int32_t)model->classes, e, model->exits[e].head.mlp.inputs);
+        if (gates->gate[e].inputs != width)
+            return ln__fail(err, LN_E_FORMAT, "%s: point %u: the gate of exit %u reads %d numbers; its exit has %lld", model->path,
+                            p, e, gates->gate[e].inputs, (long long)width);
+    }
+    return LN_OK;
+}
+
 static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
 {
     ln__point point = { 0 };
+    int32_t policy;
     double v[8];
     char key[64];
 
@@ -133,13 +160,12 @@ static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
     text = ln__onnx_metadata(model->onnx, key);
     if (!text)
         return missing(model, key, err);
-    st = ln__gates_read(&point.gates, &model->ctx, model->onnx, p, model->n_exits, (int32_t)model->classes, err);
-    for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++) {
-        int64_t width = ln__gate_width(point.gates.input, (int32_t)model->classes, e, model->exits[e].head.mlp.inputs);
-        if (point.gates.gate[e].inputs != width)
-            st = ln__fail(err, LN_E_FORMAT, "%s: point %u: the gate of exit %u reads %d numbers; its exit has %lld", model->path,
-                          p, e, point.gates.gate[e].inputs, (long long)width);
-    }
+    st = read_policy(&policy, model, p, err);
+    if (st == LN_OK)
+        st = ln__policy_read(&point.gates, &model->ctx, model->onnx, policy, p, model->n_exits, (int32_t)model->classes, err);
+    point.measured.policy = policy;
+    if (st == LN_OK)
+        st = check_widths(model, &point.gates, p, err);
     if (st == LN_OK)
         st = ln__format_numbers(point.gates.threshold, model->n_exits, text, key, model->path, err);
     if (st == LN_OK)

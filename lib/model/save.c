@@ -99,6 +99,10 @@ static void save_point(saving *s, uint32_t p)
     snprintf(key, sizeof key, LN__KEY_POINT "%u", p);
     set_numbers(s, key, (double[]){ point->alpha, point->cost, m->rows, m->accuracy, m->plain_accuracy,
                                     m->params_share, m->macs_share, m->time_share }, 8);
+    if (point->gates.policy != LN_POLICY_GATE) {
+        snprintf(key, sizeof key, LN__KEY_POINT "%u.policy", p);
+        ln__onnx_set_metadata(s->edit, key, ln_policy_name(point->gates.policy));
+    }
     snprintf(key, sizeof key, LN__KEY_POINT "%u.thresholds", p);
     set_numbers(s, key, point->gates.threshold, point->gates.exits);
 }

@@ -6,7 +6,7 @@ static ln__cost exit_extra(const ln_model *model, const ln__gates *gates, uint32
     ln__cost cost = ln__head_cost(&model->exits[exit].head);
 
     if (gates) {
-        ln__cost gate = ln__mlp_cost(&gates->gate[exit]);
+        ln__cost gate = ln__gates_cost(gates, exit, (int32_t)model->classes);
         cost.params += gate.params;
         cost.macs += gate.macs;
     }

@@ -1,6 +1,6 @@
 /* gate_onnx.c - gates as ONNX nodes, and read back. Each operating point's gate is a
- * node or three of its own; their sums are put side by side before one Sigmoid. */
-#include "policy/policy.h"
+ * node or three of its own; the sums of gates that stand side by side share one Sigmoid. */
+#include "policy/emission.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -105,24 +105,21 @@ static void emit_agreement(emission *e, const char *p)
 }
 
 /* "leenet/<exit>/stats" [N, ln__stats_count]. */
-static void emit_stats(ln__onnx_edit *edit, uint32_t exit, int32_t classes, const char *out)
+static void emit_stats(ln__emission *shared, const char *out)
 {
-    emission e = { .edit = edit, .exit = exit, .classes = classes };
-    ln__name logits = ln__name_make("logits_%" PRIu32, exit);
-    ln__name p = stat_name(&e, "p"), log_p = stat_name(&e, "log_p");
+    emission e = { .edit = shared->edit, .exit = shared->exit, .classes = shared->classes };
+    ln__name p = ln__emit_p(shared), log_p = ln__emit_log_p(shared);
     const char *parts[MAX_PARTS];
 
-    ln__onnx_emit_softmax(edit, p.text, logits.text, false);
-    ln__onnx_emit_softmax(edit, log_p.text, logits.text, true);
     emit_top(&e, log_p.text);
     emit_spread(&e, p.text, log_p.text);
-    if (exit > 0)
+    if (e.exit > 0)
         emit_agreement(&e, p.text);
-    if (classes <= LN__STATS_FULL)
+    if (e.classes <= LN__STATS_FULL)
         next_part(&e, p);
     for (int32_t i = 0; i < e.parts; i++)
         parts[i] = e.part[i].text;
-    ln__onnx_emit_concat(edit, out, parts, e.parts, 1);
+    ln__onnx_emit_concat(e.edit, out, parts, e.parts, 1);
 }
 
 /* ---- Gates ------------------------------------------------------------------------------------ */
@@ -136,55 +133,92 @@ static ln__name gate_prefix(uint32_t exit, uint32_t point, int32_t input)
     return ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gate.%" PRIu32 ".%s.", exit, point, input_name[input]);
 }
 
-/* Puts the columns gathered so far side by side as one. */
-static void join_columns(ln__onnx_edit *edit, ln__name *column, int32_t *count, ln__name joined)
+/* Columns on their way to stand side by side: joined now and then, as a node has few inputs. */
+typedef struct columns { ln__name name[COLUMNS]; int32_t count; uint32_t joins; const char *what; } columns;
+
+static void join_columns(const ln__emission *e, columns *c, const char *out)
 {
     const char *parts[COLUMNS];
 
-    for (int32_t i = 0; i < *count; i++)
-        parts[i] = column[i].text;
-    ln__onnx_emit_concat(edit, joined.text, parts, *count, 1);
-    column[0] = joined;
-    *count = 1;
+    for (int32_t i = 0; i < c->count; i++)
+        parts[i] = c->name[i].text;
+    ln__onnx_emit_concat(e->edit, out, parts, c->count, 1);
+}
+
+static void put_column(const ln__emission *e, columns *c, ln__name name)
+{
+    if (c->count == COLUMNS) {
+        ln__name joined = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/%s.%" PRIu32, e->exit, c->what, c->joins++);
+        join_columns(e, c, joined.text);
+        c->name[0] = joined;
+        c->count = 1;
+    }
+    c->name[c->count++] = name;
+}
+
+/* The sums of gates so far through a Sigmoid, into `out`. */
+static void squash(const ln__emission *e, columns *sums, const char *out)
+{
+    ln__name all = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/%s.%" PRIu32, e->exit, sums->what, sums->joins++);
+
+    if (sums->count > 1)
+        join_columns(e, sums, all.text);
+    else
+        all = sums->name[0];
+    ln__onnx_emit_unary(e->edit, "Sigmoid", out, all.text);
+    sums->count = 0;
 }
 
 /* What gates of this kind read at the exit, made when the first of them needs it. */
-static ln__name gate_input(ln__onnx_edit *edit, bool made[], uint32_t exit, int32_t classes, int32_t input)
+static ln__name gate_input(ln__emission *e, bool made[], int32_t input)
 {
-    ln__name features = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/features", exit);
-    ln__name stats = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/stats", exit);
-    ln__name both = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/both", exit);
+    ln__name features = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/features", e->exit);
+    ln__name stats = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/stats", e->exit);
+    ln__name both = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/both", e->exit);
     const char *parts[] = { stats.text, features.text };
 
     if (input != LN_GATE_FEATURES && !made[LN_GATE_STATISTICS])
-        emit_stats(edit, exit, classes, stats.text);
+        emit_stats(e, stats.text);
     if (input == LN_GATE_BOTH && !made[LN_GATE_BOTH])
-        ln__onnx_emit_concat(edit, both.text, parts, 2, 1);
+        ln__onnx_emit_concat(e->edit, both.text, parts, 2, 1);
     made[LN_GATE_STATISTICS] = made[LN_GATE_STATISTICS] || input != LN_GATE_FEATURES;
     made[input] = true;
     return input == LN_GATE_BOTH ? both : input == LN_GATE_FEATURES ? features : stats;
 }
 
+static ln__name emit_gate(ln__emission *e, bool made[], const ln__gates *gates, uint32_t point)
+{
+    ln__name prefix = gate_prefix(e->exit, point, gates->input), x = gate_input(e, made, gates->input);
+    ln__name sum = ln__name_make("%sz", prefix.text);
+
+    ln__mlp_emit(e->edit, &gates->gate[e->exit], prefix.text, x.text, sum.text);
+    return sum;
+}
+
 void ln__gates_emit(ln__onnx_edit *edit, const ln__gates *const *points, uint32_t n_points, uint32_t exit, int32_t classes)
 {
+    ln__emission e = { .edit = edit, .exit = exit, .classes = classes };
     ln__name out = ln__name_make("gate_%" PRIu32, exit);
-    ln__name column[COLUMNS];
-    int32_t count = 0;
+    columns sums = { .what = "gates" }, scores = { .what = "scores" };
     bool made[LN__COUNT(input_name)] = { false };
 
     for (uint32_t p = 0; p < n_points; p++) {
-        ln__name prefix = gate_prefix(exit, p, points[p]->input);
-        ln__name x = gate_input(edit, made, exit, classes, points[p]->input);
+        bool gate = points[p]->policy == LN_POLICY_GATE, last = p + 1 == n_points;
 
-        if (count == COLUMNS)
-            join_columns(edit, column, &count, ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gates.%" PRIu32, exit, p));
-        column[count] = ln__name_make("%sz", prefix.text);
-        ln__mlp_emit(edit, &points[p]->gate[exit], prefix.text, x.text, column[count].text);
-        count++;
+        if (gate)
+            put_column(&e, &sums, emit_gate(&e, made, points[p], p));
+        if (gate && last && scores.count == 0)
+            squash(&e, &sums, out.text);
+        else if (gate && (last || points[p + 1]->policy != LN_POLICY_GATE)) {
+            ln__name run = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gates.to.%" PRIu32, exit, p);
+            squash(&e, &sums, run.text);
+            put_column(&e, &scores, run);
+        }
+        if (!gate)
+            put_column(&e, &scores, ln__score_emit(&e, points[p], p));
     }
-    if (count > 1)
-        join_columns(edit, column, &count, ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/gates", exit));
-    ln__onnx_emit_unary(edit, "Sigmoid", out.text, column[0].text);
+    if (scores.count > 0)
+        join_columns(&e, &scores, out.text);
     ln__onnx_add_output(edit, out.text, n_points);
 }
 

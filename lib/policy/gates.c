@@ -31,6 +31,20 @@ void ln__gates_free(ln__gates *gates, const ln__ctx *ctx)
     memset(gates, 0, sizeof *gates);
 }
 
+ln__cost ln__gates_cost(const ln__gates *gates, uint32_t exit, int32_t classes)
+{
+    ln__cost cost = { 0, 0 };
+
+    if (gates->gate[exit].params == NULL)
+        return cost;
+    cost = ln__mlp_cost(&gates->gate[exit]);
+    if (gates->policy == LN_POLICY_ENSEMBLE) {
+        cost.params = exit + 1;
+        cost.macs = (uint64_t)(exit + 1) * (uint64_t)classes;
+    }
+    return cost;
+}
+
 int64_t ln__gate_width(int32_t input, int32_t classes, uint32_t exit, int32_t features)
 {
     return (input != LN_GATE_FEATURES ? (int64_t)ln__stats_count(classes, exit) : 0) +

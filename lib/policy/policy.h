@@ -24,20 +24,59 @@ void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logit
 
 /* ---- Gates ----------------------------------------------------------------------------- */
 
-typedef struct ln__gates {      /* one operating point's, of all exits */
-    int32_t  input;             /* LN_GATE_*; BOTH: statistics, then features */
+typedef struct ln__gates {      /* one operating point's rule, of all exits */
+    int32_t  policy;            /* LN_POLICY_* */
+    int32_t  input;             /* GATE: LN_GATE_*; BOTH: statistics, then features */
     uint32_t exits;
-    ln__mlp *gate;              /* [exits], one output: the sigmoid's argument */
-    double  *threshold;         /* [exits], sigmoid units, leave if g > t */
+    ln__mlp *gate;              /* [exits]; GATE, EENET: one output, the sigmoid's argument. ENSEMBLE: linear, the weights of
+                                 * log p_0 .. log p_i, biases 0. Others: nothing learned, params NULL */
+    double  *threshold;         /* [exits] leave if the score > t */
 } ln__gates;
+/* Gates proper; set `policy` for others. */
 ln_status ln__gates_new(ln__gates *out, const ln__ctx *ctx, int32_t input, uint32_t exits, ln_error *err);
 void ln__gates_free(ln__gates *gates, const ln__ctx *ctx);
+
+/* Parameters and multiply-adds of what is learned, for a row at this exit. */
+ln__cost ln__gates_cost(const ln__gates *gates, uint32_t exit, int32_t classes);
 
 /* Numbers that a gate at this exit reads; `features`: the head's. */
 int64_t ln__gate_width(int32_t input, int32_t classes, uint32_t exit, int32_t features);
 
 /* Sigmoid of gate i for one row; `scratch` has gate[i].hidden floats. */
 float ln__gate_answer(const ln__gates *gates, uint32_t exit, const float *x, float *scratch);
+
+/* ---- Scores: any policy (score.c) ------------------------------------------------------------- */
+
+/* What is known of a row that has reached an exit. */
+typedef struct ln__sight {
+    int32_t classes, features_count;
+    const float *const *logits;         /* [exit + 1] of the heads so far */
+    const float *const *probabilities;  /* [exit + 1] softmax of them */
+    const float *features;              /* the head's input there; NULL if no gate reads it */
+    const float *scores;                /* [exit] this row's scores so far, by the same gates */
+    float *mixed;                       /* [classes] room for an answer that is not a head's */
+    float *scratch;                     /* ln__score_scratch floats */
+} ln__sight;
+size_t ln__score_scratch(const ln__gates *gates, int32_t classes);
+/* True if the score needs features only, so that the head can wait until a row leaves. */
+bool  ln__score_before_head(const ln__gates *gates);
+/* 0..1; the row leaves if it is above the threshold. */
+float ln__score(const ln__gates *gates, uint32_t exit, const ln__sight *sight);
+/* The answer of a row that leaves, as logits: the head's own, or what ln__score has put into sight->mixed. */
+const float *ln__score_answer(const ln__gates *gates, uint32_t exit, const ln__sight *sight);
+
+/* What EENET's scores read: probabilities, the largest, 1 - entropy / log classes, agreement, earlier scores. */
+int32_t ln__eenet_count(int32_t classes, uint32_t exit);
+void    ln__eenet_inputs(uint32_t exit, const ln__sight *sight, float *out);
+
+/* ENSEMBLE: weights [exit + 1] >= 0 that minimise the cross entropy of softmax(sum w_j log p_j) on these rows.
+ * logits[j] [n][classes]; scratch [3 * classes]. */
+void ln__ensemble_fit(double *weights, const float *const *logits, const int32_t *labels, int64_t n, int32_t classes,
+                      uint32_t exit, double *scratch);
+
+/* EENET: exit distributions [n_budgets][exits + 1], one for each mean cost from cost[exits] down to cost[0]. Rows prefer exits
+ * by their expected correctness q [n][exits + 1]; the budget is met in the way that changes the preference least. */
+void ln__eenet_schedules(double *out, uint32_t n_budgets, const float *q, const double *cost, int64_t n, uint32_t exits);
 
 /* ---- The LEENet loss (DESIGN 3.6) ----------------------------------------------------------- */
 
@@ -144,9 +183,12 @@ uint64_t ln__bound_rows(const double rates[3], int32_t against, double drop, dou
 
 /* ---- As ONNX -------------------------------------------------------------------------------------- */
 
-/* Graph output "gate_<exit>" [N,points]: the sigmoids of every point's gate, stacked. Reads "logits_0".."logits_<exit>" or
- * "leenet/<exit>/features". points[p] are the operating points' gates (all with the same `input`, or mixed). */
+/* Graph output "gate_<exit>" [N,points]: every point's score, stacked. Reads "logits_0".."logits_<exit>" or
+ * "leenet/<exit>/features", and what was emitted at the exits before: call it for 0, 1, ... in turn with the same points. */
 void ln__gates_emit(ln__onnx_edit *edit, const ln__gates *const *points, uint32_t n_points, uint32_t exit, int32_t classes);
+/* As the point's policy needs; GATE: as below. */
+ln_status ln__policy_read(ln__gates *out, const ln__ctx *ctx, const ln__onnx *onnx, int32_t policy, uint32_t point,
+                          uint32_t exits, int32_t classes, ln_error *err);
 /* Reads point p's gates back (weights and what they read, not thresholds, which are 0.5). */
 ln_status ln__gates_read(ln__gates *out, const ln__ctx *ctx, const ln__onnx *onnx, uint32_t point, uint32_t exits,
                          int32_t classes, ln_error *err);

@@ -27,7 +27,7 @@ void ln__lane_free(ln__lane *lane)
     for (int32_t s = 0; lane->pools && s <= lane->n_stages; s++)
         pool_free(&lane->pools[s], ctx);
     void *owned[] = { lane->plans, lane->pools, lane->arena, lane->in, lane->out, lane->features, lane->hidden,
-                      lane->stats, lane->logits, lane->probabilities, lane->logits_of, lane->probabilities_of,
+                      lane->scratch, lane->mixed, lane->scores, lane->logits, lane->probabilities, lane->logits_of, lane->probabilities_of,
                       lane->free_slots, lane->stage_seconds, lane->head_seconds, lane->answers };
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
@@ -88,15 +88,15 @@ static ln_status scratch_init(ln__lane *lane, ln_error *err)
     const ln_session *session = lane->session;
     const ln_model *model = session->model;
     const ln__ctx *ctx = &session->ctx;
-    size_t exits = model->n_exits, features = 1, hidden = 64, slots = lane->capacity * (size_t)(lane->n_stages + 1), history;
+    size_t exits = model->n_exits, features = 1, hidden = 64, scratch = 1, slots = lane->capacity * (size_t)(lane->n_stages + 1), history;
     int32_t most_values = 1;
 
     for (size_t e = 0; e < exits; e++) {
         features = LN__MAX(features, (size_t)model->exits[e].head.mlp.inputs);
         hidden = LN__MAX(hidden, (size_t)model->exits[e].head.mlp.hidden);
-        for (uint32_t p = 0; p < model->n_points; p++)
-            hidden = LN__MAX(hidden, (size_t)model->points[p].gates.gate[e].hidden);
     }
+    for (uint32_t p = 0; p < model->n_points; p++)
+        scratch = LN__MAX(scratch, ln__score_scratch(&model->points[p].gates, (int32_t)model->classes));
     for (int32_t s = 0; s < lane->n_stages; s++)
         most_values = LN__MAX(most_values, LN__MAX(cut_of(lane)->stages[s].n_in, cut_of(lane)->stages[s].n_out));
     if (!ln__mul_size(slots, (exits ? exits : 1) * model->classes, &history))
@@ -106,7 +106,9 @@ static ln_status scratch_init(ln__lane *lane, ln_error *err)
     lane->out = ln__calloc(ctx, (size_t)most_values, sizeof *lane->out);
     lane->features = ln__calloc(ctx, features, group * sizeof(float));
     lane->hidden = ln__calloc(ctx, hidden, group * sizeof(float));
-    lane->stats = ln__calloc(ctx, (size_t)ln__stats_count((int32_t)model->classes, model->n_exits) + features, sizeof(float));
+    lane->scratch = ln__calloc(ctx, scratch, sizeof(float));
+    lane->mixed = ln__calloc(ctx, model->classes, sizeof(float));
+    lane->scores = ln__calloc(ctx, slots, (exits + 1) * sizeof(float));
     lane->logits = ln__calloc(ctx, history, sizeof(float));
     lane->probabilities = ln__calloc(ctx, history, sizeof(float));
     lane->logits_of = ln__calloc(ctx, exits + 1, sizeof *lane->logits_of);
@@ -115,7 +117,7 @@ static ln_status scratch_init(ln__lane *lane, ln_error *err)
     lane->stage_seconds = ln__calloc(ctx, (size_t)lane->n_stages, sizeof(double));
     lane->head_seconds = ln__calloc(ctx, exits + 1, sizeof(double));
     lane->answers = ln__calloc(ctx, model->classes, group * sizeof(float));
-    const void *needed[] = { lane->in, lane->out, lane->features, lane->hidden, lane->stats, lane->logits,
+    const void *needed[] = { lane->in, lane->out, lane->features, lane->hidden, lane->scratch, lane->mixed, lane->scores, lane->logits,
                              lane->probabilities, lane->logits_of, lane->probabilities_of, lane->free_slots,
                              lane->stage_seconds, lane->head_seconds, lane->answers };
     for (size_t i = 0; i < LN__COUNT(needed); i++)

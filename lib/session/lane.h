@@ -36,7 +36,9 @@ typedef struct ln__lane {
     float     **in, **out;      /* pointers of the plan about to run */
     float      *features;       /* [group][most features] */
     float      *hidden;         /* widest hidden layer, group rows */
-    float      *stats;          /* what a gate reads that needs the head's answer: statistics, then features if it wants both */
+    float      *scratch;        /* of ln__score */
+    float      *mixed;          /* [classes] */
+    float      *scores;         /* [slots][E] by the policy in use */
     float      *logits, *probabilities; /* [slots][E][classes] */
     const float **logits_of, **probabilities_of;    /* [E] of the row at hand */
     uint32_t   *free_slots;

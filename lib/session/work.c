@@ -47,48 +47,39 @@ static void head_answer(ln__lane *lane, uint32_t exit, uint32_t slot, const floa
     ln__softmax_rows(logits, 1, (int32_t)model->classes, history(lane, lane->probabilities, slot, exit));
 }
 
-/* LEENet's order: the gate from the features, the head only for rows that leave. */
-static float gate_on_features(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
+static ln__sight sight_of(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
 {
-    const ln__gates *gates = lane->session->gates;
-    float g = ln__gate_answer(gates, exit, features, lane->hidden);
+    const ln_model *model = lane->session->model;
 
-    if (g > gates->threshold[exit] || lane->session->request->mode == LN__RUN_STAY)
-        head_answer(lane, exit, slot, features);
-    return g;
-}
-
-/* Statistics alone, or with the features behind them. */
-static float gate_on_statistics(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
-{
-    const ln_session *session = lane->session;
-
-    head_answer(lane, exit, slot, features);
-    if (!session->gates)
-        return 0.0f;
     for (uint32_t e = 0; e <= exit; e++) {
         lane->logits_of[e] = history(lane, lane->logits, slot, e);
         lane->probabilities_of[e] = history(lane, lane->probabilities, slot, e);
     }
-    ln__stats_compute((int32_t)session->model->classes, exit, lane->logits_of, lane->probabilities_of, lane->stats);
-    if (session->gates->input == LN_GATE_BOTH)
-        memcpy(lane->stats + ln__stats_count((int32_t)session->model->classes, exit), features,
-               (size_t)session->model->exits[exit].head.mlp.inputs * sizeof(float));
-    return ln__gate_answer(session->gates, exit, lane->stats, lane->hidden);
+    return (ln__sight){ .classes = (int32_t)model->classes, .features_count = model->exits[exit].head.mlp.inputs,
+                        .logits = lane->logits_of, .probabilities = lane->probabilities_of, .features = features,
+                        .scores = lane->scores + (size_t)slot * model->n_exits, .mixed = lane->mixed, .scratch = lane->scratch };
 }
 
-/* Row i of the pool's last k; true if it was answered. */
+/* Row `at` of the pool; true if it was answered. A gate that reads features is asked before the head, which then
+ * only rows that leave need (LEENet's order). */
 static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, size_t at, const float *features)
 {
     const ln_session *session = lane->session;
     const ln__gates *gates = session->gates;
     uint32_t slot = pool->slot[at];
-    float g = gates && gates->input == LN_GATE_FEATURES ? gate_on_features(lane, exit, slot, features)
-                                                        : gate_on_statistics(lane, exit, slot, features);
+    ln__sight sight = sight_of(lane, exit, slot, features);
+    bool stay = !gates || session->request->mode == LN__RUN_STAY, late = gates && ln__score_before_head(gates);
 
-    if (!gates || session->request->mode == LN__RUN_STAY || !(g > gates->threshold[exit]))
+    if (!late)
+        head_answer(lane, exit, slot, features);
+    float score = gates ? ln__score(gates, exit, &sight) : 0.0f;
+    bool leaves = !stay && score > gates->threshold[exit];
+    lane->scores[(size_t)slot * session->model->n_exits + exit] = score;
+    if (late && (leaves || stay))
+        head_answer(lane, exit, slot, features);
+    if (!leaves)
         return false;
-    give(lane, pool->row[at], exit, history(lane, lane->logits, slot, exit), g);
+    give(lane, pool->row[at], exit, ln__score_answer(gates, exit, &sight), score);
     lane->free_slots[lane->n_free++] = slot;
     return true;
 }

@@ -6,6 +6,7 @@
 
 ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err);
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err);
+ln_status ln__policies_train(ln_model *model, ln_data *rows, const ln_policy_options *options, ln_error *err);
 ln_status ln__model_tune(ln_model *model, uint32_t threads, ln_error *err);
 
 enum { LN__MAX_BATCH = 1024 };
@@ -54,6 +55,28 @@ typedef struct ln__training {
     uint32_t    *fold;          /* [rows] */
     uint32_t     folds;
 } ln__training;
+
+/* Rows with every head's answer to them: the heads' own rows out of fold, or others run through backbone and heads. */
+typedef struct ln__judged {
+    const ln_model *model;
+    ln__training   *training;   /* the model's own when the rows are the heads', else NULL */
+    ln__features    fresh;      /* of other rows */
+    const ln__features *features;
+    float          *logits[LN__MAX_EXITS + 1];  /* [rows][classes] */
+    bool            owns_logits;
+    uint32_t       *fold;       /* [rows]; owned unless training's */
+    uint32_t        folds;
+    double          time[LN__MAX_EXITS + 1];    /* of leaving there, shares of the plain network; by ln__judged_time */
+} ln__judged;
+typedef struct ln__judged_wish { uint32_t threads; uint64_t seed, max_memory; const char *cache_folder; bool same_rows; } ln__judged_wish;
+/* LN_E_STATE unless everything that answers is trained. */
+ln_status ln__judged_check(const ln_model *model, ln_error *err);
+/* out: zeros; to be freed even after failure. */
+ln_status ln__judged_gather(ln__judged *out, ln_model *model, ln_data *rows, const ln__judged_wish *wish, ln__reporter *reporter,
+                            ln_error *err);
+/* Measures for one row and one thread, on this machine and the first row. */
+ln_status ln__judged_time(ln__judged *judged, ln_model *model, ln_data *rows, ln_error *err);
+void      ln__judged_free(ln__judged *judged, const ln__ctx *ctx);
 
 /* Rows to folds: every class spread evenly, seeded. */
 ln_status ln__folds_make(uint32_t **fold, const int32_t *labels, size_t rows, uint32_t classes, uint32_t folds,

@@ -7,18 +7,12 @@
 typedef struct gates_job {
     ln_model       *model;
     ln_gate_options options;    /* defaults filled in */
-    ln__training   *training;   /* the model's own when the rows are the heads', else NULL */
-    ln__features    fresh;      /* of other rows */
-    const ln__features *features;
-    float          *logits[LN__MAX_EXITS + 1];  /* [rows][classes]; borrowed from training or owned */
-    bool            owns_logits;
-    uint32_t       *fold;       /* owned unless training's */
+    ln__judged      rows;
     float          *stats[LN__MAX_EXITS];
     float          *price;      /* [rows][exits + 1] what alpha weighs */
     uint8_t        *right;      /* [rows][exits + 1] */
     float          *z, *g, *scratch;
     double          cost[LN__MAX_EXITS + 1];    /* what alpha weighs, end = 1 */
-    double          time[LN__MAX_EXITS + 1];    /* shares of the plain network */
     ln__gate_task   task;
     ln__reporter    reporter;
     ln__pool       *pool;
@@ -60,93 +54,16 @@ static void job_free(gates_job *job)
 {
     const ln__ctx *ctx = &job->model->ctx;
 
-    for (uint32_t e = 0; e <= job->model->n_exits; e++)
-        if (job->owns_logits)
-            ln__free(ctx, job->logits[e]);
     for (uint32_t e = 0; e < job->model->n_exits; e++) {
         ln__free(ctx, job->stats[e]);
         ln__free(ctx, job->task.input[e].mean);
         ln__free(ctx, job->task.input[e].scale);
     }
-    if (!job->training)
-        ln__free(ctx, job->fold);
-    ln__features_free(&job->fresh, ctx);
+    ln__judged_free(&job->rows, ctx);
     void *owned[] = { job->price, job->right, job->z, job->g, job->scratch };
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
     ln__pool_free(job->pool);
-}
-
-/* ---- What the heads say of the rows ------------------------------------------------------- */
-
-static ln_status head_logits(gates_job *job, uint32_t e, ln_error *err)
-{
-    const ln__mlp *mlp = &job->model->exits[e].head.mlp;
-    const ln__cache *x = &job->features->exit[e];
-    float *hidden = ln__array(&job->model->ctx, 256, (size_t)(mlp->hidden + 1) * sizeof(float));
-    ln_status st = hidden ? LN_OK : ln__fail_nomem(err, &job->model->ctx, 256);
-
-    for (size_t at = 0; st == LN_OK && at < job->features->rows; at += 256) {
-        size_t n = LN__MIN((size_t)256, job->features->rows - at);
-        st = ln__mlp_forward(mlp, ln__cache_row(x, at), (int64_t)n, hidden, job->logits[e] + at * job->model->classes, err);
-    }
-    ln__free(&job->model->ctx, hidden);
-    return st;
-}
-
-/* Answers of the heads in use: for rows they did not learn from, or LEENet's recipe. */
-static ln_status own_logits(gates_job *job, ln_error *err)
-{
-    const ln_model *model = job->model;
-    size_t bytes = job->features->rows * model->classes * sizeof(float);
-
-    job->owns_logits = true;
-    for (uint32_t e = 0; e <= model->n_exits; e++) {
-        job->logits[e] = ln__array(&model->ctx, job->features->rows, model->classes * sizeof(float));
-        if (!job->logits[e])
-            return ln__fail_nomem(err, &model->ctx, bytes);
-        ln_status st = LN_OK;
-        if (e < model->n_exits)
-            st = head_logits(job, e, err);
-        else
-            memcpy(job->logits[e], job->training ? job->training->logits[e] : job->features->end.data, bytes);
-        if (st < 0)
-            return st;
-    }
-    return LN_OK;
-}
-
-static ln_status gather_rows(gates_job *job, ln_data *rows, ln_error *err)
-{
-    ln_model *model = job->model;
-    ln__training *t = model->training;
-    ln_status st;
-
-    if (t && t->data == rows) {
-        job->training = t;
-        job->features = &t->features;
-        job->fold = t->fold;
-        job->task.folds = t->folds;
-        if (job->options.same_rows)
-            return own_logits(job, err);
-        memcpy(job->logits, t->logits, sizeof job->logits);
-        return LN_OK;
-    }
-    if (!t)
-        ln__log(&model->ctx, LN_LOG_WARNING, "the heads' out-of-fold answers are not kept; gates learn well only from rows that the heads "
-                                             "have not seen");
-    ln__cache_place place = { &model->ctx, job->options.max_memory ? job->options.max_memory : UINT64_C(1) << 32,
-                              job->options.cache_folder };
-    st = ln__features_run(&job->fresh, model, rows, false, job->options.threads, &place, &job->reporter, err);
-    job->features = &job->fresh;
-    job->task.folds = 5;
-    if (st == LN_OK && job->fresh.rows < 10)
-        st = ln__fail(err, LN_E_ARGUMENT, "%zu rows are too few to train gates on; at least 10", job->fresh.rows);
-    if (st == LN_OK)
-        st = ln__folds_make(&job->fold, job->fresh.labels, job->fresh.rows, model->classes, 5, job->options.seed, &model->ctx, err);
-    if (st == LN_OK)
-        st = own_logits(job, err);
-    return st;
 }
 
 /* ---- Prices and inputs ------------------------------------------------------------------------ */
@@ -154,8 +71,8 @@ static ln_status gather_rows(gates_job *job, ln_data *rows, ln_error *err)
 static void price_row(gates_job *job, uint32_t e, size_t r)
 {
     const ln_model *model = job->model;
-    const float *logits = job->logits[e] + r * model->classes;
-    int32_t label = job->features->labels[r];
+    const float *logits = job->rows.logits[e] + r * model->classes;
+    int32_t label = job->rows.features->labels[r];
     size_t at = r * (model->n_exits + 1) + e;
     float probability;
 
@@ -171,7 +88,7 @@ static void price_row(gates_job *job, uint32_t e, size_t r)
 static ln_status make_prices(gates_job *job, ln_error *err)
 {
     const ln_model *model = job->model;
-    size_t rows = job->features->rows, exits = model->n_exits;
+    size_t rows = job->rows.features->rows, exits = model->n_exits;
 
     job->price = ln__array(&model->ctx, rows, (exits + 1) * sizeof(float));
     job->right = ln__array(&model->ctx, rows, exits + 1);
@@ -189,7 +106,7 @@ static ln_status make_prices(gates_job *job, ln_error *err)
 static ln_status make_statistics(gates_job *job, ln_error *err)
 {
     const ln_model *model = job->model;
-    size_t rows = job->features->rows, classes = model->classes;
+    size_t rows = job->rows.features->rows, classes = model->classes;
     const float *logits[LN__MAX_EXITS], *probabilities[LN__MAX_EXITS];
     float *p = ln__array(&model->ctx, classes, LN__MAX(model->n_exits, 1) * sizeof(float));
 
@@ -206,7 +123,7 @@ static ln_status make_statistics(gates_job *job, ln_error *err)
         return ln__fail_nomem(err, &model->ctx, classes);
     for (size_t r = 0; r < rows; r++)
         for (uint32_t e = 0; e < model->n_exits; e++) {
-            logits[e] = job->logits[e] + r * classes;
+            logits[e] = job->rows.logits[e] + r * classes;
             probabilities[e] = p + e * classes;
             ln__softmax_rows(logits[e], 1, (int32_t)classes, p + e * classes);
             ln__stats_compute((int32_t)classes, e, logits, probabilities, job->stats[e] + r * job->task.input[e].own);
@@ -224,7 +141,7 @@ static ln_status make_inputs(gates_job *job, ln_error *err)
         st = make_statistics(job, err);
     for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++) {
         ln__gate_input *in = &job->task.input[e];
-        const ln__cache *features = &job->features->exit[e];
+        const ln__cache *features = &job->rows.features->exit[e];
         if (job->options.input == LN_GATE_FEATURES)
             *in = (ln__gate_input){ .x = features->data, .own = features->width };
         if (job->options.input == LN_GATE_BOTH)
@@ -234,61 +151,25 @@ static ln_status make_inputs(gates_job *job, ln_error *err)
         in->scale = ln__array(&model->ctx, in->width, sizeof(float));
         if (!in->mean || !in->scale)
             return ln__fail_nomem(err, &model->ctx, in->width * sizeof(float));
-        ln__columns_describe(in->x, job->features->rows, in->own, in->mean, in->scale);
+        ln__columns_describe(in->x, job->rows.features->rows, in->own, in->mean, in->scale);
         if (in->more)
-            ln__columns_describe(in->more, job->features->rows, in->width - in->own, in->mean + in->own, in->scale + in->own);
+            ln__columns_describe(in->more, job->rows.features->rows, in->width - in->own, in->mean + in->own, in->scale + in->own);
     }
     return st;
 }
 
 /* ---- Cost -------------------------------------------------------------------------------------- */
 
-/* Wall-clock shares for one row and one thread, measured on this machine on the first row. */
-static ln_status measure_time(gates_job *job, ln_data *rows, ln_error *err)
-{
-    ln_model *model = job->model;
-    ln__session_request request = { .max_rows = 1, .threads = 1, .point = -1 };
-    ln__feed feed = ln__model_feed(model);
-    ln_stage_time *times = ln__calloc(&model->ctx, model->n_exits + 1, sizeof *times);
-    float *input = ln__array(&model->ctx, (size_t)feed.channels * feed.height, feed.width * sizeof(float));
-    ln__reader *reader = NULL;
-    ln_session *session = NULL;
-    int32_t label;
-    size_t n = 0;
-    ln_status st = times && input ? LN_OK : ln__fail_nomem(err, &model->ctx, feed.height);
-
-    if (st == LN_OK)
-        st = ln__session_open(&session, model, &request, err);
-    if (st == LN_OK)
-        st = ln__reader_open(&reader, rows, &feed, 1, 0, ln_data_rows(rows), err);
-    if (st == LN_OK)
-        st = ln__reader_next(reader, input, &label, NULL, &n, err);
-    if (st == LN_OK && n == 1)
-        st = ln__session_measure(session, input, 1, 15, times, err);
-    double plain = 0, spent = 0;
-    for (uint32_t e = 0; st == LN_OK && e <= model->n_exits; e++)
-        plain += times[e].backbone_ms;
-    for (uint32_t e = 0; st == LN_OK && e <= model->n_exits; e++) {
-        spent += times[e].backbone_ms + times[e].head_ms;
-        job->time[e] = plain > 0 ? spent / plain : 1.0;
-    }
-    ln__reader_close(reader);
-    ln__session_close(session);
-    ln__free(&model->ctx, times);
-    ln__free(&model->ctx, input);
-    return st < 0 ? st : LN_OK;
-}
-
 static ln_status make_costs(gates_job *job, ln_data *rows, ln_error *err)
 {
     const ln_model *model = job->model;
     double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1];
-    ln_status st = measure_time(job, rows, err);
+    ln_status st = ln__judged_time(&job->rows, job->model, rows, err);
 
     if (st < 0)
         return st;
     ln__model_cost_shares(model, NULL, params, macs);
-    const double *of = job->options.cost == LN_COST_PARAMS ? params : job->options.cost == LN_COST_MACS ? macs : job->time;
+    const double *of = job->options.cost == LN_COST_PARAMS ? params : job->options.cost == LN_COST_MACS ? macs : job->rows.time;
     for (uint32_t e = 0; e <= model->n_exits; e++)
         job->cost[e] = fmin(fmax(of[e] / of[model->n_exits], 1e-6), 1.0);
     return LN_OK;
@@ -300,7 +181,7 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
 {
     const ln_model *model = job->model;
     double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1];
-    size_t rows = job->features->rows, right = 0;
+    size_t rows = job->rows.features->rows, right = 0;
     ln_point_info *m = &point->measured;
 
     ln__model_cost_shares(model, &point->gates, params, macs);
@@ -311,7 +192,7 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
     for (uint32_t e = 0; e <= model->n_exits; e++) {
         m->params_share += outcome->share[e] * params[e];
         m->macs_share += outcome->share[e] * macs[e];
-        m->time_share += outcome->share[e] * job->time[e];
+        m->time_share += outcome->share[e] * job->rows.time[e];
     }
 }
 
@@ -345,31 +226,22 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
     return st;
 }
 
-static ln_status check_model(const ln_model *model, ln_error *err)
-{
-    if (model->n_exits == 0)
-        return ln__fail(err, LN_E_STATE, "the model has no exits; add and train them before their gates");
-    for (uint32_t e = 0; e < model->n_exits; e++)
-        if (!model->exits[e].head.mlp.params)
-            return ln__fail(err, LN_E_STATE, "exit %u at '%s' is not trained; call ln_exit_train first", e, model->exits[e].value_name);
-    if (model->final.replaced && !model->final.trained)
-        return ln__fail(err, LN_E_STATE, "the replaced last layer is not trained; call ln_exit_train first");
-    return LN_OK;
-}
-
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err)
 {
     gates_job job = { .model = model, .options = *options };
     ln_status st = fill_defaults(&job.options, err);
 
     if (st == LN_OK)
-        st = check_model(model, err);
+        st = ln__judged_check(model, err);
     if (st == LN_OK)
         st = ln__model_change(model, "ln_gate_train", err);
     if (st < 0)
         return st;
     job.reporter = ln__reporter_make(options->progress, options->progress_payload);
-    st = gather_rows(&job, rows, err);
+    ln__judged_wish wish = { job.options.threads, job.options.seed, job.options.max_memory, job.options.cache_folder,
+                             job.options.same_rows != 0 };
+    st = ln__judged_gather(&job.rows, model, rows, &wish, &job.reporter, err);
+    job.task.folds = job.rows.folds;
     if (st == LN_OK)
         st = make_costs(&job, rows, err);
     if (st == LN_OK)
@@ -378,11 +250,11 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
         st = make_inputs(&job, err);
     if (st == LN_OK)
         st = ln__pool_new(&job.pool, &model->ctx, job.options.threads, err);
-    job.task.rows = job.features ? job.features->rows : 0;
+    job.task.rows = job.rows.features ? job.rows.features->rows : 0;
     job.task.exits = model->n_exits;
     job.task.hidden = job.options.hidden;
     job.task.epochs = job.options.epochs;
-    job.task.fold = job.fold;
+    job.task.fold = job.rows.fold;
     job.task.price = job.price;
     job.task.cost = job.cost;
     job.task.right = job.right;
@@ -392,7 +264,7 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     job.task.seed = job.options.seed;
     for (size_t i = 0; st == LN_OK && i < job.options.n_alphas; i++)
         st = train_point(&job, i, err);
-    size_t skipped = job.features ? job.features->skipped : 0;
+    size_t skipped = job.rows.features ? job.rows.features->skipped : 0;
     job_free(&job);
     return st == LN_OK && skipped ? LN_SKIPPED : st;
 }
