@@ -15,9 +15,10 @@ typedef struct collecting {
     float      *inputs;         /* [batch][C][H][W] */
     float      *features;       /* [batch][most features] */
     float      *hidden;         /* [batch][widest hidden layer] */
-    float      *stats;          /* [batch][most statistics] */
+    float      *scratch;        /* [batch][most that a score needs] */
+    float      *mixed;          /* [batch][classes] */
     float      *probabilities;  /* [batch][exits][classes] */
-    size_t      most_features, most_hidden, most_stats;
+    size_t      most_features, most_hidden, most_scratch;
 } collecting;
 
 void ln__answers_free(ln_answers *answers)
@@ -95,7 +96,7 @@ static void ask_gates(collecting *c, size_t row, uint32_t exit, const float *fea
 {
     ln_answers *to = c->to;
     size_t at = to->rows + row, classes = to->classes;
-    float *probabilities = c->probabilities + row * to->exits * classes, *stats = c->stats + row * c->most_stats;
+    float *probabilities = c->probabilities + row * to->exits * classes;
     const float *logits_of[LN__MAX_EXITS], *probabilities_of[LN__MAX_EXITS];
 
     for (uint32_t e = 0; e <= exit; e++) {
@@ -103,11 +104,11 @@ static void ask_gates(collecting *c, size_t row, uint32_t exit, const float *fea
         probabilities_of[e] = probabilities + e * classes;
     }
     ln__softmax_rows(logits_of[exit], 1, (int32_t)classes, probabilities + exit * classes);
-    ln__stats_compute((int32_t)classes, exit, logits_of, probabilities_of, stats);
     for (uint32_t p = 0; p < to->points; p++) {
-        const ln__gates *gates = &to->model->points[p].gates;
-        const float *x = gates->input == LN_GATE_FEATURES ? features : stats;
-        to->gate[(at * to->points + p) * to->exits + exit] = ln__gate_answer(gates, exit, x, c->hidden + row * c->most_hidden);
+        float *scores = to->gate + (at * to->points + p) * to->exits;
+        ln__sight sight = { (int32_t)classes, to->model->exits[exit].head.mlp.inputs, logits_of, probabilities_of, features,
+                            scores, c->mixed + row * classes, c->scratch + row * c->most_scratch };
+        scores[exit] = ln__score(&to->model->points[p].gates, exit, &sight);
     }
 }
 
@@ -166,20 +167,20 @@ static ln_status take_scratch(collecting *c, ln_error *err)
     size_t row = (size_t)model->channels * model->height * model->width;
     size_t exits = LN__MAX(model->n_exits, 1);
 
-    c->most_features = c->most_hidden = 1;
-    c->most_stats = (size_t)ln__stats_count((int32_t)model->classes, (uint32_t)exits - 1);
+    c->most_features = c->most_hidden = c->most_scratch = 1;
     for (uint32_t e = 0; e < model->n_exits; e++) {
         c->most_features = LN__MAX(c->most_features, (size_t)model->exits[e].head.mlp.inputs);
         c->most_hidden = LN__MAX(c->most_hidden, (size_t)model->exits[e].head.mlp.hidden);
-        for (uint32_t p = 0; p < model->n_points; p++)
-            c->most_hidden = LN__MAX(c->most_hidden, (size_t)model->points[p].gates.gate[e].hidden);
     }
+    for (uint32_t p = 0; p < model->n_points; p++)
+        c->most_scratch = LN__MAX(c->most_scratch, ln__score_scratch(&model->points[p].gates, (int32_t)model->classes));
     c->inputs = ln__array(ctx, row, c->batch * sizeof(float));
     c->features = ln__array(ctx, c->most_features, c->batch * sizeof(float));
     c->hidden = ln__array(ctx, c->most_hidden, c->batch * sizeof(float));
-    c->stats = ln__array(ctx, c->most_stats, c->batch * sizeof(float));
+    c->scratch = ln__array(ctx, c->most_scratch, c->batch * sizeof(float));
+    c->mixed = ln__array(ctx, model->classes, c->batch * sizeof(float));
     c->probabilities = ln__array(ctx, exits * model->classes, c->batch * sizeof(float));
-    if (!c->inputs || !c->features || !c->hidden || !c->stats || !c->probabilities)
+    if (!c->inputs || !c->features || !c->hidden || !c->scratch || !c->mixed || !c->probabilities)
         return ln__fail_nomem(err, ctx, row * c->batch * sizeof(float));
     return LN_OK;
 }
@@ -322,7 +323,7 @@ ln_status ln__answers_collect(ln_answers **out, ln_model *model, ln_data *data, 
         st = collect(&c, data, options, err);
     ln__reader_close(c.reader);
     ln__session_close(c.session);
-    void *owned[] = { c.map, c.inputs, c.features, c.hidden, c.stats, c.probabilities };
+    void *owned[] = { c.map, c.inputs, c.features, c.hidden, c.scratch, c.mixed, c.probabilities };
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(&model->ctx, owned[i]);
     if (st < 0) {

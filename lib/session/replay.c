@@ -5,12 +5,60 @@
 
 typedef struct tally { uint64_t rows[LN__MAX_EXITS + 1], right[LN__MAX_EXITS + 1], plain_right; } tally;
 
-static void give(ln_result *result, const ln_answers *answers, size_t row, uint32_t exit, float gate, double macs)
-{
-    size_t k = row * (answers->exits + 1) + exit;
+typedef struct given { int32_t label, choice; float probability; } given;
 
-    *result = (ln_result){ .label = answers->given[k], .exit = exit, .probability = answers->probability[k], .gate = gate,
-                           .macs_share = (float)macs };
+/* What the policy answers at an exit: the head's own answer, or of an ensemble the mixture, made again. */
+typedef struct asking {
+    const ln_answers *answers;
+    const ln__gates  *gates;    /* NULL: every answer is a head's */
+    float *p, *mixed, *scratch; /* NULL unless answers are mixed */
+} asking;
+
+static ln_status asking_init(asking *a, const ln_answers *answers, const ln__gates *gates, ln_error *err)
+{
+    const ln__ctx *ctx = &answers->ctx;
+
+    *a = (asking){ answers, gates, NULL, NULL, NULL };
+    if (!gates || gates->policy != LN_POLICY_ENSEMBLE)
+        return LN_OK;
+    a->p = ln__array(ctx, answers->exits, answers->classes * sizeof(float));
+    a->mixed = ln__array(ctx, answers->classes, sizeof(float));
+    a->scratch = ln__array(ctx, ln__score_scratch(gates, (int32_t)answers->classes), sizeof(float));
+    return a->p && a->mixed && a->scratch ? LN_OK : ln__fail_nomem(err, ctx, answers->classes * sizeof(float));
+}
+
+static void asking_free(asking *a)
+{
+    const ln__ctx *ctx = &a->answers->ctx;
+
+    ln__free(ctx, a->p);
+    ln__free(ctx, a->mixed);
+    ln__free(ctx, a->scratch);
+}
+
+static given ask(const asking *a, size_t row, uint32_t exit)
+{
+    const ln_answers *answers = a->answers;
+    size_t k = row * (answers->exits + 1) + exit, classes = answers->classes;
+    const float *logits[LN__MAX_EXITS], *probabilities[LN__MAX_EXITS];
+    given out = { answers->given[k], answers->choice[k], answers->probability[k] };
+
+    if (!a->mixed || exit == answers->exits)
+        return out;
+    for (uint32_t e = 0; e <= exit; e++) {
+        logits[e] = answers->logits[e] + row * classes;
+        probabilities[e] = a->p + e * classes;
+        ln__softmax_rows(logits[e], 1, (int32_t)classes, a->p + e * classes);
+    }
+    ln__sight sight = { .classes = (int32_t)classes, .logits = logits, .probabilities = probabilities, .mixed = a->mixed,
+                        .scratch = a->scratch };
+    ln__score(a->gates, exit, &sight);
+    out.label = ln__model_label(answers->model, a->mixed, true, &out.probability);
+    out.choice = -1;
+    for (size_t c = 0; c < classes; c++)
+        if (answers->among[c] && (out.choice < 0 || a->mixed[c] > a->mixed[out.choice]))
+            out.choice = (int32_t)c;
+    return out;
 }
 
 static ln_status sum_up(const ln_answers *answers, const tally *t, const double *params, const double *macs,
@@ -38,22 +86,26 @@ static ln_status replay(const ln_answers *answers, ln__leave_fn leave, const voi
 {
     double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1];
     uint32_t end = answers->exits;
+    asking a;
     tally t;
+    ln_status st = asking_init(&a, answers, gates, err);
 
     memset(&t, 0, sizeof t);
     ln__model_cost_shares(answers->model, gates, params, macs);
-    for (size_t r = 0; r < answers->rows; r++) {
-        const int32_t *choice = answers->choice + r * (end + 1);
+    for (size_t r = 0; st == LN_OK && r < answers->rows; r++) {
         float gate = 1.0f;
         uint32_t exit = leave(answers, r, &gate, payload);
+        given answer = ask(&a, r, exit);
 
         t.rows[exit]++;
-        t.right[exit] += choice[exit] == answers->label[r];
-        t.plain_right += choice[end] == answers->label[r];
+        t.right[exit] += answer.choice == answers->label[r];
+        t.plain_right += answers->choice[r * (end + 1) + end] == answers->label[r];
         if (results)
-            give(&results[r], answers, r, exit, gate, macs[exit]);
+            results[r] = (ln_result){ .label = answer.label, .exit = exit, .probability = answer.probability, .gate = gate,
+                                      .macs_share = (float)macs[exit] };
     }
-    return out ? sum_up(answers, &t, params, macs, out, err) : LN_OK;
+    asking_free(&a);
+    return st == LN_OK && out ? sum_up(answers, &t, params, macs, out, err) : st;
 }
 
 /* ---- Operating points ------------------------------------------------------------------------ */
