@@ -127,7 +127,7 @@ static void record(uint32_t index, const ln__view *view, size_t row, void *paylo
     } else {
         const ln__head *head = &to->model->exits[index].head;
         float *features = c->features + row * c->most_features;
-        ln__head_describe(head->kind, view, features);
+        ln__head_describe(head, view, features);
         ln__mlp_answer(&head->mlp, features, 1, c->hidden + row * c->most_hidden, logits);
         ask_gates(c, row, index, features);
     }
