@@ -12,7 +12,7 @@ enum { REPORT_ROWS = 16 };      /* rows of one call when --val is judged */
 typedef struct job {
     const train_settings *s;
     ln_model             *model;
-    ln_data              *data, *gate_data, *val;
+    ln_data              *data, *head_data, *gate_data, *val;
     progress              p;
 } job;
 
@@ -85,6 +85,11 @@ static ln_status train_heads(job *b, ln_error *err)
     o.weight_decay = s->weight_decay == 0 ? -1 : s->weight_decay > 0 ? s->weight_decay : 0;
     o.max_memory = s->max_memory;
     o.cache_folder = s->cache;
+    o.head_rows = b->head_data;
+    o.augment = s->augment;
+    o.label_smoothing = s->label_smoothing;
+    o.dropout = s->dropout;
+    o.distill = s->distill;
     o.progress = progress_show;
     o.progress_payload = &b->p;
     return ln_exit_train(b->model, b->data, &o, err);
@@ -223,6 +228,8 @@ static int train(job *b)
 
     progress_end(&b->p);
     print_skipped(name, b->data);
+    if (b->head_data)
+        print_skipped(name, b->head_data);
     if (b->gate_data)
         print_skipped(name, b->gate_data);
     if (st < 0) {
@@ -249,6 +256,8 @@ static int run(job *b, const char *path)
     if (code == TOOL_DONE)
         code = open_data(b, &b->data, s->data);
     if (code == TOOL_DONE)
+        code = open_data(b, &b->head_data, s->head_data);
+    if (code == TOOL_DONE)
         code = open_data(b, &b->gate_data, s->gate_data);
     if (code == TOOL_DONE)
         code = open_data(b, &b->val, s->val);
@@ -256,6 +265,7 @@ static int run(job *b, const char *path)
         code = train(b);
     ln_model_free(b->model);
     ln_data_free(b->data);
+    ln_data_free(b->head_data);
     ln_data_free(b->gate_data);
     ln_data_free(b->val);
     return code;

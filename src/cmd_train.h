@@ -16,6 +16,9 @@ typedef struct train_settings {
     double          *alphas;
     size_t           n_alphas;
     int              head, gate, cost, price, objective;   /* LN_*; -1: not given */
+    const char      *head_data;                 /* NULL: none */
+    uint32_t         augment;
+    double           label_smoothing, dropout, distill;
     uint32_t         cells;                     /* 0: not given */
     uint32_t         hidden, gate_hidden;       /* 0: linear, or HIDDEN_NOT_GIVEN */
     double           threshold;                 /* 0: chosen on the rows of training */

@@ -15,6 +15,9 @@ static const char name[] = "train";
       "or a CIFAR batch; may end in :part=K/M, :not=K/M, :first=N, :skip=N (required)" },         \
     { CLI_TEXT, 0, "--val", "SPEC", &(s)->val, 0, 0,                                              \
       "rows that are only reported on at the end (default: none)" },                              \
+    { CLI_TEXT, 0, "--head-data", "SPEC", &(s)->head_data, 0, 0,                                  \
+      "further rows that only heads learn from, such as the network's own training rows "         \
+      "(default: none)" },                                                                        \
     { CLI_TEXT, 0, "--gate-data", "SPEC", &(s)->gate_data, 0, 0,                                  \
       "rows for the gates (default: those of --data, out of fold)" },                             \
     { CLI_TEXT, 0, "--class-map", "FILE[:all]", &(s)->class_map, 0, 0,                            \
@@ -60,6 +63,13 @@ static const char name[] = "train";
 
 #define TRAIN_WORK_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Training" },                                       \
+    { CLI_COUNT, 0, "--augment", "N", &(s)->augment, 0, 1000,                                     \
+      "further passes over pictures flipped, shifted, zoomed and recoloured at random "           \
+      "(default: 0)" },                                                                           \
+    { CLI_REAL, 0, "--label-smoothing", "X", &(s)->label_smoothing, 0, 0.99, "of heads (default: 0)" }, \
+    { CLI_REAL, 0, "--dropout", "X", &(s)->dropout, 0, 0.99, "of what heads read (default: 0)" }, \
+    { CLI_REAL, 0, "--distill", "X", &(s)->distill, 0, 1,                                         \
+      "heads learn the network's own probabilities by X, the labels by 1 - X (default: 0)" },     \
     { CLI_COUNT, 0, "--epochs", "N", &(s)->epochs, 1, 100000,                                      \
       "epochs of a head; the one best on rows held out is kept (default: 20)" },                 \
     { CLI_COUNT, 0, "--folds", "N", &(s)->folds, 2, 100, "cross-fitting folds (default: 5)" },   \

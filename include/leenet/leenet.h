@@ -443,9 +443,17 @@ typedef struct ln_train_options {
     const char    *cache_folder;/* where that file goes; NULL: /tmp */
     ln_progress_fn progress;
     void          *progress_payload;
+    ln_data       *head_rows;   /* further rows that heads learn from, but are never judged on (a backbone may
+                                   have seen them); NULL: none */
+    uint32_t       augment;     /* further passes over the rows, each picture flipped, shifted, zoomed and recoloured
+                                   at random; an epoch sees each row in one of its forms */
+    uint32_t       reserved;    /* 0 */
+    double         label_smoothing; /* 0..1 */
+    double         dropout;     /* of what a head reads, 0..1 */
+    double         distill;     /* 0..1: weight of the network's own probabilities against the label */
 } ln_train_options;
 #define LN_TRAIN_OPTIONS_INIT \
-    { sizeof(ln_train_options), 0, 0, 0, 0, 0, 0.0, 0.0, 0, NULL, NULL, NULL }
+    { sizeof(ln_train_options), 0, 0, 0, 0, 0, 0.0, 0.0, 0, NULL, NULL, NULL, NULL, 0, 0, 0.0, 0.0, 0.0 }
 
 /* Trains every head (cross entropy, Adam) and, where ln_model_set_classes
  * replaced it, the last linear layer. The backbone runs once over `rows`; the

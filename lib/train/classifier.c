@@ -11,7 +11,8 @@ typedef struct learner {        /* one fold's model */
     uint32_t *order;            /* rows it learns from */
     size_t    n_order;
     uint32_t *partner;          /* [n_order] */
-    float    *x, *other, *hidden, *dhidden, *spread, *logits, *dlogits, *dother, *gradient;  /* of a batch */
+    uint32_t *places, *others;  /* [batch] in the caches */
+    float    *x, *other, *hidden, *dhidden, *spread, *logits, *dlogits, *target, *gradient;  /* of a batch */
 } learner;
 
 typedef struct classifying {
@@ -26,8 +27,8 @@ typedef struct classifying {
 
 static void learner_free(learner *l, const ln__ctx *ctx)
 {
-    void *owned[] = { l->order, l->partner, l->x, l->other, l->hidden, l->dhidden, l->spread, l->logits, l->dlogits,
-                      l->dother, l->gradient };
+    void *owned[] = { l->order, l->partner, l->places, l->others, l->x, l->other, l->hidden, l->dhidden, l->spread, l->logits, l->dlogits,
+                      l->target, l->gradient };
 
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
@@ -47,8 +48,10 @@ static ln_status learner_init(learner *l, const classifying *c, uint32_t model, 
         return st;
     l->rng = ln__rng_make(t->seed, 100 + model);
     ln__mlp_init(&l->mlp, &l->rng);
-    l->order = ln__array(c->ctx, t->x->rows, sizeof *l->order);
-    l->partner = ln__array(c->ctx, t->x->rows, sizeof *l->partner);
+    l->order = ln__array(c->ctx, t->rows->stride, sizeof *l->order);
+    l->partner = ln__array(c->ctx, t->rows->stride, sizeof *l->partner);
+    l->places = ln__array(c->ctx, t->batch, sizeof *l->places);
+    l->others = ln__array(c->ctx, t->batch, sizeof *l->others);
     l->x = ln__array(c->ctx, wide * (size_t)t->inputs, sizeof(float));
     l->other = ln__array(c->ctx, wide * (size_t)t->inputs, sizeof(float));
     l->hidden = ln__array(c->ctx, wide, (t->hidden + 1) * sizeof(float));
@@ -56,27 +59,28 @@ static ln_status learner_init(learner *l, const classifying *c, uint32_t model, 
     l->spread = ln__array(c->ctx, wide, classes * sizeof(float));
     l->logits = ln__array(c->ctx, t->batch, classes * sizeof(float));
     l->dlogits = ln__array(c->ctx, t->batch, classes * sizeof(float));
-    l->dother = ln__array(c->ctx, t->batch, classes * sizeof(float));
+    l->target = ln__array(c->ctx, t->batch, classes * sizeof(float));
     l->gradient = ln__array(c->ctx, c->n_params, sizeof(float));
-    if (!l->order || !l->partner || !l->x || !l->other || !l->hidden || !l->dhidden || !l->spread || !l->logits ||
-        !l->dlogits || !l->dother || !l->gradient)
+    if (!l->order || !l->partner || !l->places || !l->others || !l->x || !l->other || !l->hidden || !l->dhidden || !l->spread || !l->logits ||
+        !l->dlogits || !l->target || !l->gradient)
         return ln__fail_nomem(err, c->ctx, wide * (size_t)t->inputs * sizeof(float));
-    for (size_t r = 0; r < t->x->rows; r++)
-        if (model == t->folds || t->fold[r] != model) {
-            l->order[l->n_order] = (uint32_t)r;
-            l->partner[l->n_order++] = (uint32_t)r;
-        }
+    for (size_t r = 0; r < t->rows->rows; r++)
+        if (model == t->folds || t->fold[r] != model)
+            l->order[l->n_order++] = (uint32_t)r;
+    for (size_t r = 0; r < t->rows->more; r++)
+        l->order[l->n_order++] = (uint32_t)(t->rows->more_at + r);
+    memcpy(l->partner, l->order, l->n_order * sizeof *l->order);
     return LN_OK;
 }
 
-/* Standardised inputs of chosen rows. */
-static void gather(const classifying *c, const uint32_t *rows, size_t n, float *x)
+/* Standardised inputs of chosen places in the caches. */
+static void gather(const classifying *c, const uint32_t *places, size_t n, float *x)
 {
     const ln__classifier_task *t = c->task;
 
     for (size_t i = 0; i < n; i++)
         for (int64_t p = 0; p < t->positions; p++) {
-            const float *from = ln__cache_row(t->x, rows[i]) + p * t->inputs;
+            const float *from = ln__cache_row(t->x, places[i]) + p * t->inputs;
             float *to = x + ((int64_t)i * t->positions + p) * t->inputs;
             for (int64_t k = 0; k < t->inputs; k++)
                 to[k] = (from[k] - c->mean[k]) * c->scale[k];
@@ -123,32 +127,82 @@ static ln_status backward(const classifying *c, learner *l, size_t n, ln_error *
     return ln__mlp_backward(&l->mlp, l->x, (int64_t)n * t->positions, l->hidden, dmade, l->dhidden, l->gradient, err);
 }
 
+/* Adds `share` of what the row at `place` should be answered with: its label, smoothed, and the network's own opinion. */
+static void add_target(const classifying *c, uint32_t place, float share, float *target)
+{
+    const ln__classifier_task *t = c->task;
+    int32_t label = t->rows->labels[place % t->rows->stride], classes = (int32_t)t->classes;
+    float own = share * (float)(1.0 - t->distill), even = own * (float)t->smoothing / (float)classes;
+
+    for (int32_t k = 0; k < classes; k++)
+        target[k] += even;
+    target[label] += own * (float)(1.0 - t->smoothing);
+    if (t->distill > 0) {
+        const float *end = ln__cache_row(&t->rows->end, place);
+        float weight = share * (float)t->distill, most = end[0], sum = 0;
+
+        for (int32_t k = 0; k < classes; k++)
+            most = LN__MAX(most, end[k]);
+        for (int32_t k = 0; k < classes; k++)
+            sum += t->end_is_probability ? end[k] : expf(end[k] - most);
+        for (int32_t k = 0; k < classes; k++)
+            target[k] += weight * (t->end_is_probability ? end[k] : expf(end[k] - most)) / sum;
+    }
+}
+
+/* dlogits of the mean cross entropy against `target`. */
+static void soft_gradient(const classifying *c, learner *l, size_t n)
+{
+    size_t classes = c->task->classes;
+
+    ln__softmax_rows(l->logits, (int64_t)n, (int32_t)classes, l->dlogits);
+    for (size_t i = 0; i < n * classes; i++)
+        l->dlogits[i] = (l->dlogits[i] - l->target[i]) / (float)n;
+}
+
+/* The row in one of its forms. */
+static uint32_t any_form(const classifying *c, learner *l, uint32_t row)
+{
+    const ln__features *f = c->task->rows;
+
+    return f->forms > 1 ? row + (uint32_t)(f->stride * ln__rng_below(&l->rng, f->forms)) : row;
+}
+
+static void drop_inputs(const classifying *c, learner *l, size_t numbers)
+{
+    float keep = (float)(1.0 - c->task->dropout);
+
+    for (size_t i = 0; i < numbers; i++)
+        l->x[i] = ln__rng_double(&l->rng) < c->task->dropout ? 0.0f : l->x[i] / keep;
+}
+
 /* Mixup (Zhang et al. 2018): a batch learns from rows mixed with partners, in shares
  * Beta(1/2, 1/2), which is sin^2 of a uniform angle. What heads say of their own certainty
  * becomes better for it, which gates live on. */
 static ln_status mixed_batch(classifying *c, learner *l, size_t at, size_t n, ln_error *err)
 {
     const ln__classifier_task *t = c->task;
-    size_t numbers = n * (size_t)(t->positions * t->inputs), answers = n * t->classes;
+    size_t numbers = n * (size_t)(t->positions * t->inputs);
     double angle = sin(1.5707963267948966 * ln__rng_double(&l->rng));
     float share = (float)(angle * angle);
-    int32_t labels[LN__MAX_BATCH], others[LN__MAX_BATCH];
 
-    gather(c, l->order + at, n, l->x);
-    gather(c, l->partner + at, n, l->other);
+    memset(l->target, 0, n * t->classes * sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        l->places[i] = any_form(c, l, l->order[at + i]);
+        l->others[i] = any_form(c, l, l->partner[at + i]);
+        add_target(c, l->places[i], share, l->target + i * t->classes);
+        add_target(c, l->others[i], 1.0f - share, l->target + i * t->classes);
+    }
+    gather(c, l->places, n, l->x);
+    gather(c, l->others, n, l->other);
     for (size_t i = 0; i < numbers; i++)
         l->x[i] = share * l->x[i] + (1.0f - share) * l->other[i];
-    for (size_t i = 0; i < n; i++) {
-        labels[i] = t->labels[l->order[at + i]];
-        others[i] = t->labels[l->partner[at + i]];
-    }
+    if (t->dropout > 0)
+        drop_inputs(c, l, numbers);
     ln_status st = forward(c, l, n, err);
     if (st < 0)
         return st;
-    ln__cross_entropy(l->logits, labels, (int64_t)n, (int32_t)t->classes, 0.0f, l->dlogits);
-    ln__cross_entropy(l->logits, others, (int64_t)n, (int32_t)t->classes, 0.0f, l->dother);
-    for (size_t i = 0; i < answers; i++)
-        l->dlogits[i] = share * l->dlogits[i] + (1.0f - share) * l->dother[i];
+    soft_gradient(c, l, n);
     return backward(c, l, n, err);
 }
 
@@ -185,7 +239,7 @@ static ln_status classifier_judge(void *problem, uint32_t model, double *loss, d
     classifying *c = problem;
     const ln__classifier_task *t = c->task;
     learner *l = &c->learners[model];
-    size_t classes = t->classes, rows = t->x->rows, next = 0;
+    size_t classes = t->classes, rows = t->rows->rows, next = 0;
     uint32_t held[LN__MAX_BATCH];
     int32_t labels[LN__MAX_BATCH];
     ln_status st = LN_OK;
@@ -195,7 +249,7 @@ static ln_status classifier_judge(void *problem, uint32_t model, double *loss, d
         size_t n = 0;
         for (; next < rows && n < t->batch; next++)
             if (t->fold[next] == model) {
-                labels[n] = t->labels[next];
+                labels[n] = t->rows->labels[next];
                 held[n++] = (uint32_t)next;
             }
         if (n == 0)
@@ -220,7 +274,7 @@ static void classifier_keep(void *problem, uint32_t model)
 
     if (model == c->task->folds)
         memcpy(c->params, c->learners[model].mlp.params, c->n_params * sizeof(float));
-    for (size_t r = 0; model < c->task->folds && r < c->task->x->rows; r++)
+    for (size_t r = 0; model < c->task->folds && r < c->task->rows->rows; r++)
         if (c->task->fold[r] == model)
             memcpy(c->best + r * classes, c->logits + r * classes, classes * sizeof(float));
 }
@@ -232,7 +286,7 @@ static double calibrated_loss(void *problem)
     const ln__classifier_task *t = c->task;
     double loss;
 
-    ln__fit_temperature(c->logits, t->labels, (int64_t)t->x->rows, (int32_t)t->classes, &loss);
+    ln__fit_temperature(c->logits, t->rows->labels, (int64_t)t->rows->rows, (int32_t)t->classes, &loss);
     return loss;
 }
 
@@ -242,7 +296,7 @@ static ln_status classifying_init(classifying *c, ln_error *err)
     size_t answers;
 
     if (!ln__mlp_param_count((int32_t)t->inputs, (int32_t)t->hidden, (int32_t)t->classes, &c->n_params) ||
-        !ln__mul_size(t->x->rows, t->classes, &answers))
+        !ln__mul_size(t->rows->rows, t->classes, &answers))
         return ln__fail(err, LN_E_LIMIT, "a head of %lld inputs and %u classes is too large", (long long)t->inputs, t->classes);
     c->learners = ln__calloc(c->ctx, t->folds + 1, sizeof *c->learners);
     c->mean = ln__array(c->ctx, (size_t)t->inputs, sizeof(float));
@@ -251,7 +305,7 @@ static ln_status classifying_init(classifying *c, ln_error *err)
     c->params = ln__array(c->ctx, c->n_params, sizeof(float));
     if (!c->learners || !c->mean || !c->scale || !c->logits || !c->params)
         return ln__fail_nomem(err, c->ctx, answers * sizeof(float));
-    ln__columns_describe(t->x->data, t->x->rows * (size_t)t->positions, (size_t)t->inputs, c->mean, c->scale);
+    ln__columns_describe(t->x->data, t->rows->rows * (size_t)t->positions, (size_t)t->inputs, c->mean, c->scale);
     ln_status st = LN_OK;
     for (uint32_t m = 0; st == LN_OK && m <= t->folds; m++)
         st = learner_init(&c->learners[m], c, m, err);
@@ -270,9 +324,9 @@ static ln_status finish(ln__mlp *mlp, classifying *c, ln_error *err)
     ln__mlp_fold_input(mlp, c->mean, c->scale);
     if (t->positions > 1)
         return LN_OK;
-    float temperature = (float)ln__fit_temperature(c->best, t->labels, (int64_t)t->x->rows, (int32_t)t->classes, NULL);
+    float temperature = (float)ln__fit_temperature(c->best, t->rows->labels, (int64_t)t->rows->rows, (int32_t)t->classes, NULL);
     ln__mlp_fold_temperature(mlp, temperature);
-    for (size_t i = 0; i < t->x->rows * t->classes; i++)
+    for (size_t i = 0; i < t->rows->rows * t->classes; i++)
         c->best[i] /= temperature;
     return LN_OK;
 }
@@ -287,7 +341,7 @@ ln_status ln__classifier_train(ln__mlp *mlp, float *logits, ln__fit_result *resu
 
     memset(mlp, 0, sizeof *mlp);
     if (st == LN_OK)
-        st = ln__fit_run(result, &fit, task->x->rows, pool, reporter, progress, ctx, err);
+        st = ln__fit_run(result, &fit, task->rows->rows, pool, reporter, progress, ctx, err);
     if (st == LN_OK)
         st = finish(mlp, &c, err);
     for (uint32_t m = 0; c.learners && m <= task->folds; m++)

@@ -39,26 +39,32 @@ void ln__features_free(ln__features *features, const ln__ctx *ctx)
     memset(features, 0, sizeof *features);
 }
 
-static ln_status take_memory(ln__features *to, const ln_model *model, size_t rows, bool last_layer,
+static ln_status take_memory(ln__features *to, const ln_model *model, const ln__features_request *request,
                              ln__cache_place *place, ln_error *err)
 {
+    size_t all;
     ln_status st = LN_OK;
 
     to->exits = model->n_exits;
     to->classes = model->classes;
-    to->labels = ln__array(&model->ctx, rows, sizeof *to->labels);
+    to->more_at = ln_data_rows(request->data);
+    to->stride = to->more_at + (request->more ? ln_data_rows(request->more) : 0);
+    to->forms = request->augment + 1;
+    if (!ln__mul_size(to->stride, to->forms, &all) || all > UINT32_MAX)
+        return ln__fail(err, LN_E_LIMIT, "%zu rows in %u forms are too many", to->stride, to->forms);
+    to->labels = ln__array(&model->ctx, to->stride, sizeof *to->labels);
     if (!to->labels)
-        return ln__fail_nomem(err, &model->ctx, rows * sizeof *to->labels);
+        return ln__fail_nomem(err, &model->ctx, to->stride * sizeof *to->labels);
     for (uint32_t e = 0; st == LN_OK && e < to->exits; e++)
-        st = ln__cache_new(&to->exit[e], place, rows, (size_t)model->exits[e].head.mlp.inputs, err);
-    if (st == LN_OK && !last_layer)
-        st = ln__cache_new(&to->end, place, rows, model->classes, err);
-    if (st == LN_OK && last_layer) {
+        st = ln__cache_new(&to->exit[e], place, all, (size_t)model->exits[e].head.mlp.inputs, err);
+    if (st == LN_OK && !request->last_layer)
+        st = ln__cache_new(&to->end, place, all, model->classes, err);
+    if (st == LN_OK && request->last_layer) {
         ln__final_form form;
         st = ln__final_describe(&form, model, err);
         to->positions = form.positions;
         if (st == LN_OK)
-            st = ln__cache_new(&to->last, place, rows, (size_t)form.positions * (size_t)model->final.inputs, err);
+            st = ln__cache_new(&to->last, place, all, (size_t)form.positions * (size_t)model->final.inputs, err);
     }
     return st;
 }
@@ -69,75 +75,115 @@ static ln_status map_labels(int32_t *labels, size_t n, const int32_t *map, const
         if (labels[i] < 0 || (uint32_t)labels[i] >= ln_data_class_count(data))
             return ln__fail(err, LN_E_ARGUMENT, "label %d; the data has classes 0..%u", labels[i],
                             ln_data_class_count(data) - 1);
+        if (map[labels[i]] < 0)
+            return ln__fail(err, LN_E_MISMATCH, "rows of class '%s', which the model does not know",
+                            ln_data_class_name(data, (uint32_t)labels[i]));
         labels[i] = map[labels[i]];
     }
     return LN_OK;
 }
 
 typedef struct passing {
-    ln_session *session;
-    ln__reader *reader;
-    float      *inputs;
-    int32_t    *map;
-    size_t      batch;
+    const ln__features_request *request;
+    ln_session  *session;
+    float       *inputs, *plane;
+    ln_progress  progress;
 } passing;
 
-static ln_status pass_rows(passing *p, collector *c, const ln_data *data, ln__reporter *reporter, ln_error *err)
+/* Every row is changed in a way of its own in each form. */
+static void change_rows(const passing *p, const collector *c, size_t n)
 {
-    ln_progress progress = ln__progress_make("features");
-    size_t n = 1;
-    ln_status st = LN_OK;
+    const ln_model *model = c->model;
+    size_t row = (size_t)model->channels * model->height * model->width;
 
-    progress.total = ln_data_rows(data);
-    ln__reporter_begin(reporter);
+    for (size_t i = 0; i < n; i++) {
+        ln__rng rng = ln__rng_make(p->request->seed, 1000 + c->base + i);
+        ln__augment(p->inputs + i * row, p->plane, model->channels, model->height, model->width, &rng);
+    }
+}
+
+/* One form of a data set's rows to c->base and on; *rows gets how many could be read. */
+static ln_status pass_rows(passing *p, collector *c, ln_data *data, uint32_t form, size_t *rows, ln__reporter *reporter,
+                           ln_error *err)
+{
+    ln__feed feed = ln__model_feed(c->model);
+    ln__reader *reader = NULL;
+    size_t n = 1, total = ln_data_rows(data), begin = c->base, at = begin - form * c->to->stride, before = p->progress.done;
+    int32_t *map = NULL;
+    ln_status st = ln__model_match_classes(&map, NULL, c->model, data, err);
+
+    if (st >= 0)
+        st = ln__reader_open(&reader, data, &feed, ln__session_max_rows(p->session), 0, total, err);
     while (st >= 0 && n > 0) {
-        st = ln__reader_next(p->reader, p->inputs, c->to->labels + c->base, NULL, &n, err);
+        int32_t *labels = c->to->labels + at + (c->base - begin);
+        st = ln__reader_next(reader, p->inputs, labels, NULL, &n, err);
         if (st >= 0)
-            st = map_labels(c->to->labels + c->base, n, p->map, data, err);
+            st = map_labels(labels, n, map, data, err);
         if (st >= 0 && n > 0) {
             ln__run_request run = { .mode = LN__RUN_FULL, .input = p->inputs, .n = n, .see = collect, .payload = c };
+            if (form > 0)
+                change_rows(p, c, n);
             st = ln__session_run(p->session, &run, err);
         }
         c->base += st >= 0 ? n : 0;
-        progress.done = c->base;
+        p->progress.done = before + (c->base - begin);
         if (st >= 0)
-            st = ln__report(reporter, &progress, n == 0, err);
+            st = ln__report(reporter, &p->progress, false, err);
     }
+    ln__reader_close(reader);
+    ln__free(&c->model->ctx, map);
+    *rows = c->base - begin;
     return st < 0 ? st : LN_OK;
 }
 
-ln_status ln__features_run(ln__features *out, ln_model *model, ln_data *data, bool last_layer, uint32_t threads,
+static ln_status pass_forms(passing *p, collector *c, ln__reporter *reporter, ln_error *err)
+{
+    const ln__features_request *request = p->request;
+    ln__features *to = c->to;
+    ln_status st = LN_OK;
+
+    p->progress = ln__progress_make("features");
+    p->progress.total = (uint64_t)to->stride * to->forms;
+    ln__reporter_begin(reporter);
+    for (uint32_t form = 0; st == LN_OK && form < to->forms; form++) {
+        c->base = form * to->stride;
+        st = pass_rows(p, c, request->data, form, &to->rows, reporter, err);
+        c->base = form * to->stride + to->more_at;
+        if (st == LN_OK && request->more)
+            st = pass_rows(p, c, request->more, form, &to->more, reporter, err);
+    }
+    to->skipped = to->stride - to->rows - to->more;
+    return st == LN_OK ? ln__report(reporter, &p->progress, true, err) : st;
+}
+
+ln_status ln__features_run(ln__features *out, ln_model *model, const ln__features_request *request,
                            ln__cache_place *place, ln__reporter *reporter, ln_error *err)
 {
-    size_t rows = ln_data_rows(data), row = (size_t)model->channels * model->height * model->width;
-    ln__session_request request = { .max_rows = 8 * threads, .threads = threads, .point = -1,
-                                    .keep_classifier_input = last_layer, .untrained = true };
-    ln__feed feed = ln__model_feed(model);
-    passing p = { .batch = request.max_rows };
+    size_t row = (size_t)model->channels * model->height * model->width, batch = 8 * (size_t)request->threads;
+    ln__session_request open = { .max_rows = (uint32_t)batch, .threads = request->threads, .point = -1,
+                                 .keep_classifier_input = request->last_layer, .untrained = true };
+    passing p = { .request = request };
     collector c = { out, model, 0 };
 
     memset(out, 0, sizeof *out);
-    if (rows == 0)
+    if (ln_data_rows(request->data) == 0)
         return ln__fail(err, LN_E_ARGUMENT, "the data set has no rows");
-    ln_status st = take_memory(out, model, rows, last_layer, place, err);
+    ln_status st = take_memory(out, model, request, place, err);
+    if (st == LN_OK) {
+        p.inputs = ln__array(&model->ctx, row, batch * sizeof(float));
+        p.plane = ln__array(&model->ctx, model->height, model->width * sizeof(float));
+        if (!p.inputs || !p.plane)
+            st = ln__fail_nomem(err, &model->ctx, row * batch * sizeof(float));
+    }
     if (st == LN_OK)
-        st = ln__model_match_classes(&p.map, NULL, model, data, err);
-    if (st == LN_OK && !(p.inputs = ln__array(&model->ctx, row, p.batch * sizeof(float))))
-        st = ln__fail_nomem(err, &model->ctx, row * p.batch * sizeof(float));
+        st = ln__session_open(&p.session, model, &open, err);
     if (st == LN_OK)
-        st = ln__session_open(&p.session, model, &request, err);
-    if (st == LN_OK)
-        st = ln__reader_open(&p.reader, data, &feed, p.batch, 0, rows, err);
-    if (st == LN_OK)
-        st = pass_rows(&p, &c, data, reporter, err);
-    ln__reader_close(p.reader);
+        st = pass_forms(&p, &c, reporter, err);
     ln__session_close(p.session);
     ln__free(&model->ctx, p.inputs);
-    ln__free(&model->ctx, p.map);
-    out->rows = c.base;
-    out->skipped = rows - c.base;
+    ln__free(&model->ctx, p.plane);
     if (st == LN_OK && out->rows == 0)
-        st = ln__fail(err, LN_E_ARGUMENT, "none of the %zu rows could be read", rows);
+        st = ln__fail(err, LN_E_ARGUMENT, "none of the %zu rows could be read", out->more_at);
     if (st < 0)
         ln__features_free(out, &model->ctx);
     return st;

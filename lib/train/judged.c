@@ -77,7 +77,8 @@ ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const
                                              "have not seen");
     ln__cache_place place = { &model->ctx, wish->max_memory ? wish->max_memory : UINT64_C(1) << 32,
                               wish->cache_folder };
-    st = ln__features_run(&j->fresh, model, rows, false, wish->threads, &place, reporter, err);
+    ln__features_request request = { .data = rows, .threads = wish->threads };
+    st = ln__features_run(&j->fresh, model, &request, &place, reporter, err);
     j->features = &j->fresh;
     j->folds = 5;
     if (st == LN_OK && j->fresh.rows < 10)

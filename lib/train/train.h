@@ -32,20 +32,35 @@ ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, siz
 void      ln__cache_free(ln__cache *cache, const ln__ctx *ctx);
 static inline float *ln__cache_row(const ln__cache *cache, size_t row) { return cache->data + row * cache->width; }
 
-/* What one pass of the backbone over labelled rows leaves. */
+/* What passes of the backbone over labelled rows leave. Rows come in forms: form 0 as they are, the others augmented.
+ * Form f of row r stands at f * stride + r in the caches. */
 typedef struct ln__features {
-    size_t    rows;
+    size_t    rows;             /* 0..rows-1: those that heads, gates and figures are judged on */
+    size_t    more_at, more;    /* more_at..more_at+more-1: others that only heads learn from */
+    size_t    stride;
+    uint32_t  forms;
     uint32_t  exits, classes;
-    int32_t  *labels;           /* [rows] the model's answers */
+    int32_t  *labels;           /* [stride] the model's answers */
     ln__cache exit[LN__MAX_EXITS];  /* what heads read */
     ln__cache end;              /* the network's answers [classes]; data NULL while its last layer is untrained */
     ln__cache last;             /* input of the last layer [positions][inputs]; data NULL unless it is to be trained */
     int64_t   positions;
     size_t    skipped;
 } ln__features;
-ln_status ln__features_run(ln__features *out, ln_model *model, ln_data *data, bool last_layer, uint32_t threads,
+typedef struct ln__features_request {
+    ln_data *data, *more;       /* more: NULL or rows for heads only */
+    uint32_t augment;           /* forms beside form 0 */
+    uint64_t seed;
+    bool     last_layer;
+    uint32_t threads;
+} ln__features_request;
+ln_status ln__features_run(ln__features *out, ln_model *model, const ln__features_request *request,
                            ln__cache_place *place, ln__reporter *reporter, ln_error *err);
 void      ln__features_free(ln__features *features, const ln__ctx *ctx);
+
+/* Changes a row in place: flipped, shifted by up to an eighth, zoomed (64 pixels or more), contrast and tint; `scratch` holds
+ * one channel. The same rng gives the same change. */
+void      ln__augment(float *input, float *scratch, uint32_t channels, uint32_t height, uint32_t width, ln__rng *rng);
 
 /* What ln_exit_train leaves in the model for ln_gate_train. */
 typedef struct ln__training {
@@ -110,13 +125,17 @@ void ln__columns_describe(const float *x, size_t rows, size_t width, float *mean
 /* A linear layer or small network fitted to labels by cross entropy, cross-fitted. positions > 1: the answer is the mean
  * over positions of (relu of) the network's answers there; such layers have hidden 0. */
 typedef struct ln__classifier_task {
-    const ln__cache *x;         /* [rows][positions * inputs] */
-    const int32_t  *labels;
-    const uint32_t *fold;
+    const ln__features *rows;   /* whose rows, forms and labels */
+    const ln__cache *x;         /* of them: [positions * inputs] a row */
+    const uint32_t *fold;       /* [rows->rows] */
     uint32_t        folds, classes, hidden, batch, epochs;
     int64_t         inputs, positions;
     bool            relu;
     double          rate, decay;
+    double          smoothing;  /* of labels, 0..1 */
+    double          dropout;    /* of inputs, 0..1 */
+    double          distill;    /* weight of the network's own probabilities against the labels, 0..1 */
+    bool            end_is_probability;
     uint64_t        seed;
 } ln__classifier_task;
 /* mlp (reads plain x), out-of-fold logits [rows][classes] (caller's). Temperature is folded into both unless positions > 1. */

@@ -35,6 +35,12 @@ static ln_status fill_defaults(ln_train_options *o, ln_error *err)
     o->learning_rate = o->learning_rate > 0 ? o->learning_rate : 1e-3;
     o->weight_decay = o->weight_decay < 0 ? 0.0 : o->weight_decay > 0 ? o->weight_decay : 0.05;
     o->max_memory = o->max_memory ? o->max_memory : UINT64_C(1) << 32;
+    if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || !(o->dropout >= 0 && o->dropout < 1) ||
+        !(o->distill >= 0 && o->distill <= 1))
+        return ln__fail(err, LN_E_ARGUMENT, "label smoothing %g, dropout %g or distill %g is out of range 0..1",
+                        o->label_smoothing, o->dropout, o->distill);
+    if (o->augment > 1000)
+        return ln__fail(err, LN_E_ARGUMENT, "augment %u; at most 1000 passes", o->augment);
     if (o->folds < 2 || o->folds > 100)
         return ln__fail(err, LN_E_ARGUMENT, "folds %u; 2..100", o->folds);
     if (o->batch > LN__MAX_BATCH)
@@ -70,7 +76,12 @@ static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
     t->data = ln__data_retain(rows);
     t->folds = job->options.folds;
     bool last = model->final.replaced && !model->final.trained;
-    ln_status st = ln__features_run(&t->features, model, rows, last, job->options.threads, &place, &job->reporter, err);
+    const ln_train_options *o = &job->options;
+    if (o->distill > 0 && last)
+        return ln__fail(err, LN_E_ARGUMENT, "distill %g: the network's last layer is new and has no answers to learn from yet",
+                        o->distill);
+    ln__features_request request = { rows, o->head_rows, o->augment, o->seed, last, o->threads };
+    ln_status st = ln__features_run(&t->features, model, &request, &place, &job->reporter, err);
     if (st == LN_OK)
         st = check_rows(job, t->features.rows, err);
     if (st == LN_OK)
@@ -89,9 +100,11 @@ static ln__classifier_task task_for(const exits_job *job, const ln__cache *x, in
     const ln__training *t = job->training;
     const ln_train_options *o = &job->options;
 
-    return (ln__classifier_task){ .x = x, .labels = t->features.labels, .fold = t->fold, .folds = t->folds,
+    return (ln__classifier_task){ .rows = &t->features, .x = x, .fold = t->fold, .folds = t->folds,
                                   .classes = job->model->classes, .hidden = hidden, .batch = o->batch, .epochs = o->epochs,
                                   .inputs = inputs, .positions = 1, .rate = o->learning_rate, .decay = o->weight_decay,
+                                  .smoothing = o->label_smoothing, .dropout = o->dropout, .distill = o->distill,
+                                  .end_is_probability = job->model->output_is_probability,
                                   .seed = o->seed * 1000 + stream };
 }
 
@@ -99,14 +112,13 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
 {
     ln_model *model = job->model;
     ln__exit *exit = &model->exits[e];
-    ln__cache view = job->training->features.exit[e];
+    const ln__cache *features = &job->training->features.exit[e];
     ln_progress progress = ln__progress_make("head");
     ln__fit_result result;
     ln__mlp mlp;
 
-    view.rows = job->training->features.rows;
     progress.exit = e;
-    ln__classifier_task task = task_for(job, &view, exit->head.mlp.inputs, (uint32_t)exit->head.mlp.hidden, e + 1);
+    ln__classifier_task task = task_for(job, features, exit->head.mlp.inputs, (uint32_t)exit->head.mlp.hidden, e + 1);
     ln_status st = ln__classifier_train(&mlp, job->training->logits[e], &result, &task, job->pool, &job->reporter, &progress,
                                         &model->ctx, err);
     if (st < 0)
@@ -121,7 +133,6 @@ static ln_status train_last(exits_job *job, ln_error *err)
 {
     ln_model *model = job->model;
     ln__training *t = job->training;
-    ln__cache view = t->features.last;
     ln_progress progress = ln__progress_make("final");
     ln__final_form form;
     ln__fit_result result;
@@ -130,8 +141,7 @@ static ln_status train_last(exits_job *job, ln_error *err)
 
     if (st < 0)
         return st;
-    view.rows = t->features.rows;
-    ln__classifier_task task = task_for(job, &view, model->final.inputs, 0, 0);
+    ln__classifier_task task = task_for(job, &t->features.last, model->final.inputs, 0, 0);
     task.positions = form.positions;
     task.relu = form.relu;
     st = ln__classifier_train(&mlp, t->logits[model->n_exits], &result, &task, job->pool, &job->reporter, &progress, &model->ctx, err);
