@@ -64,6 +64,7 @@ static void train(ln_model *model, ln_data *data, int32_t head, int32_t gate)
 
     e.head = head;
     e.hidden = 16;
+    e.cells = 1;        /* cells would tell all at the first exit */
     OK(ln_exit_add_auto(model, 2, &e, &err));
     t.epochs = 6;
     t.threads = 2;

@@ -468,7 +468,15 @@ START_TEST(heads_can_be_trained_again)
     OK(ln_exit_add_auto(model, 1, NULL, &err));
     t.epochs = 2;
     OK(ln_exit_train(model, data, &t, &err));
+    t.head_rows = data;
+    t.augment = 2;
+    t.label_smoothing = 0.1;
+    t.dropout = 0.2;
+    t.distill = 0.5;
     OK(ln_exit_train(model, data, &t, &err));
+    t.distill = 1.5;
+    FAILS(LN_E_ARGUMENT, ln_exit_train(model, data, &t, &err));
+    t.distill = 0;
     t.learning_rate = NAN;
     FAILS(LN_E_ARGUMENT, ln_exit_train(model, data, &t, &err));
     ln_data_free(data);
