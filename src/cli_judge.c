@@ -93,6 +93,7 @@ static void print_json_point(const verdict *v, size_t i)
     json_real(&j, "macs_share", e->macs_share);
     json_real(&j, "ms_per_row", e->ms_per_row);
     json_real(&j, "plain_ms_per_row", e->plain_ms_per_row);
+    json_real(&j, "drift", e->drift);
     json_whole(&j, "batch", v->asked->rows);
     json_whole(&j, "threads", v->asked->threads);
     json_expected(&j, &info);
@@ -237,6 +238,8 @@ int judge(const judging *j)
         code = report_error(j->command, st, &err);
     else
         print_verdict(&v);
+    for (size_t i = 0; st >= 0 && !j->plain && i < v.count; i++)
+        print_drift(j->command, v.points[i], v.found[i].drift);
     print_skipped(j->command, j->data);
     free(v.points);
     free(v.found);

@@ -94,6 +94,17 @@ static int infer_files(const settings *s, const ln_model *model, ln_session *ses
     return code;
 }
 
+static void tell_drift(const settings *s, const ln_model *model, const ln_session *session)
+{
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    double p;
+
+    if (ln_session_drift(session, &p, NULL) < 0)
+        return;                 /* no operating point, or a model that does not say */
+    ln_model_get_info(model, &info, NULL);
+    print_drift(name, s->point >= 0 ? (uint32_t)s->point : info.default_point, p);
+}
+
 static int run(const settings *s, ln_model *model, char **files, int count)
 {
     ln_session_options options = LN_SESSION_OPTIONS_INIT;
@@ -111,6 +122,7 @@ static int run(const settings *s, ln_model *model, char **files, int count)
     if (st < 0)
         return report_error(name, st, &err);
     code = infer_files(s, model, session, files, count);
+    tell_drift(s, model, session);
     ln_session_free(session);
     return code;
 }

@@ -216,6 +216,9 @@ typedef struct judging {
     progress   *progress;
 } judging;
 
+/* On standard error where it is significant: these rows leave elsewhere than those of training. */
+void print_drift(const char *command, uint32_t point, double p);
+
 /* Evaluates and prints. TOOL_DONE or the exit code. */
 int judge(const judging *j);
 

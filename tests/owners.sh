@@ -90,6 +90,16 @@ int main(int, char **argv)
     TRY("a moved session answers without its Model", results[0].label >= 0 && results[0].exit <= 2);
     moved.infer_full(inputs.data(), 7, results.data());
     TRY("in full too", results[6].exit == 2);
+    TRY("by a deadline", moved.infer_deadline(inputs.data(), 7, 1e9, results.data()) == LN_OK
+        && moved.infer_deadline(inputs.data(), 1, -1.0, results.data()) >= LN_OK && results[0].exit == 0);
+    const leenet::Counters counted = moved.counters();
+    TRY("rows are counted", counted.totals.rows == 15 && counted.exits.size() == 3 && moved.drift() > 0.0);
+    {
+        leenet::Steps steps(moved, inputs.data());
+        ln_step step = steps.next();
+        TRY("steps go from exit to exit", step.exit == 0 && steps.next().exit == 1);
+        TRY("and nothing else meanwhile", thrown_by([&] { moved.infer(inputs.data(), 1, results.data()); }) == LN_E_STATE);
+    }
     TRY("stages are measured", moved.measure(inputs.data(), 1, 3).size() == 3);
     const std::uint32_t points[] = { 0, 1 };
     ln_evaluate_options judge = LN_EVALUATE_OPTIONS_INIT;

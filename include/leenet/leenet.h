@@ -653,6 +653,57 @@ LN_API LN_MUST_CHECK ln_status
 ln_infer_image(ln_session *session, const ln_image *image,
                ln_result *result, float *logits, ln_error *err);
 
+/* ln_infer_early, and done in about deadline_ms from now (any sign; infinity:
+ * no deadline): a stage is started only if it is expected to end in time.
+ * LN_DEADLINE if a row was stopped that its gate would have let go on: its
+ * answer is that of the deepest exit it reached, and its `gate` is not above
+ * the threshold. LN_OK if the gates or the network's end answered. The first
+ * exit is computed however late it is; what has been started is not broken off.
+ * Several rows share the time evenly. Without operating point only time stops.
+ * What stages take is estimated from every call the session makes; where some
+ * have not run yet, this call runs them four times before its clock starts, so
+ * let ln_session_measure with that many rows come first where that matters. */
+LN_API LN_MUST_CHECK ln_status
+ln_infer_deadline(ln_session *session, const float *input, size_t n, double deadline_ms,
+                  ln_result *results, float *logits, ln_error *err);
+
+/* One row, exit by exit, for a program that decides itself when to stop:
+ *
+ *     ln_step step = LN_STEP_INIT;
+ *     ln_steps_begin(session, input, &err);
+ *     do ln_steps_next(session, &step, &err); while (!step.leaves && worth_it(&step));
+ *     ln_steps_end(session);
+ */
+typedef struct ln_step {
+    size_t       struct_size;
+    uint32_t     exit;          /* 0..E-1 by depth; E: the network's own end */
+    int32_t      label;
+    float        probability;   /* of the label, from this exit's softmax */
+    float        gate;          /* 1 at the end; 0 without operating point */
+    uint32_t     leaves;        /* 1: the session's own policy would answer here */
+    uint32_t     reserved;
+    double       macs_share;    /* spent so far, of the plain network */
+    double       ms;            /* spent so far in ln_steps_next */
+    double       next_macs_share;   /* the next step costs this more; 0 at the end */
+    double       next_ms;       /* and this much longer, by running estimates; 0: at the end or not known yet */
+    const float *logits;        /* [classes], the session's; valid until its next call */
+} ln_step;
+#define LN_STEP_INIT { sizeof(ln_step), 0, 0, 0.0f, 0.0f, 0, 0, 0.0, 0.0, 0.0, 0.0, NULL }
+
+/* `input` [C][H][W] must stay as it is until ln_steps_end. Until then every
+ * other call that answers, measures or changes the operating point of this
+ * session gives LN_E_STATE, and so does ln_steps_begin. Nothing is allocated. */
+LN_API LN_MUST_CHECK ln_status
+ln_steps_begin(ln_session *session, const float *input, ln_error *err);
+
+/* Goes on to the next exit and answers there. LN_E_STATE without
+ * ln_steps_begin or past the network's end. A failure ends the row. */
+LN_API LN_MUST_CHECK ln_status
+ln_steps_next(ln_session *session, ln_step *out, ln_error *err);
+
+/* Harmless when no row is under way. */
+LN_API void ln_steps_end(ln_session *session);
+
 typedef struct ln_stage_time {  /* frozen: arrays of it cross the ABI */
     double backbone_ms;         /* stage s of the plain network, for all rows */
     double head_ms;             /* head and gate of exit s; 0 for the last */
@@ -663,6 +714,45 @@ typedef struct ln_stage_time {  /* frozen: arrays of it cross the ABI */
 LN_API LN_MUST_CHECK ln_status
 ln_session_measure(ln_session *session, const float *input, size_t rows,
                    uint32_t repeats, ln_stage_time *out, ln_error *err);
+
+/* ---- Counters ----------------------------------------------------------- */
+
+typedef struct ln_exit_count {  /* frozen: arrays of it cross the ABI */
+    uint64_t rows;              /* answered here */
+    double   share;             /* 0..1 */
+    double   probability;       /* mean of the labels'; 0 if none */
+    double   expected;          /* share among the rows of training; NaN if the model does not say */
+    uint64_t reserved[2];
+} ln_exit_count;
+
+/* Rows answered by ln_infer_early, ln_infer_image and ln_infer_deadline. */
+typedef struct ln_counters {
+    size_t         struct_size;
+    uint64_t       rows;
+    uint64_t       cut;         /* of those, stopped by a deadline */
+    double         probability; /* means over the rows; 0 if none */
+    double         macs_share;
+    ln_exit_count *exits;       /* caller's [E+1], or NULL */
+} ln_counters;
+#define LN_COUNTERS_INIT { sizeof(ln_counters), 0, 0, 0.0, 0.0, NULL }
+
+/* Since the session was opened or the counters were reset, which choosing
+ * another operating point does too. As every call on a session: one thread at
+ * a time. */
+LN_API ln_status ln_session_get_counters(const ln_session *session, ln_counters *out, ln_error *err);
+LN_API void      ln_session_reset_counters(ln_session *session);
+
+/* Do rows still leave where those of training did? *p_value is the probability
+ * of exit shares as different as these, or more, if they come from the same
+ * source (chi-squared test of homogeneity, thin exits taken together; 1 while
+ * there are too few rows to tell). Small (0.001): what was measured or certified
+ * at this operating point may no longer hold. Rows of ln_infer_deadline do not
+ * count here. The test is meant for one look at a number of rows fixed
+ * beforehand: who looks k times should ask for k times less, and start each
+ * look with ln_session_reset_counters (docs/methods.md, Drift). LN_E_STATE
+ * without operating point, or if the model does not hold the shares. */
+LN_API LN_MUST_CHECK ln_status
+ln_session_drift(const ln_session *session, double *p_value, ln_error *err);
 
 /* ---- Evaluation --------------------------------------------------------- */
 
@@ -681,8 +771,10 @@ typedef struct ln_evaluation {
     ln_exit_share *exits;       /* caller's [E+1], or NULL */
     double         time_share;  /* of the plain network: ms_per_row over plain_ms_per_row, or
                                    for replayed answers from the stages' measured times */
+    double         drift;       /* ln_session_drift's p-value for these rows; NaN if the model does not hold
+                                   the shares, and for replayed answers */
 } ln_evaluation;
-#define LN_EVALUATION_INIT { sizeof(ln_evaluation), 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NULL, 0.0 }
+#define LN_EVALUATION_INIT { sizeof(ln_evaluation), 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NULL, 0.0, 0.0 }
 
 typedef struct ln_evaluate_options {
     size_t          struct_size;

@@ -344,6 +344,35 @@ private:
 
 // ---- Session ------------------------------------------------------------------
 
+// What a session has answered so far.
+struct Counters {
+    ln_counters totals = LN_COUNTERS_INIT;      // its `exits` is not to be used
+    std::vector<ln_exit_count> exits;           // E+1
+};
+
+class Session;
+
+// One row, exit by exit; the session answers nothing else while this lives. The
+// session and the input outlive it.
+class Steps {
+public:
+    inline Steps(Session &session, const float *input);
+    ~Steps() { ln_steps_end(session_); }
+    Steps(const Steps &) = delete;
+    Steps &operator=(const Steps &) = delete;
+
+    // Throws LN_E_STATE past the network's end.
+    ln_step next()
+    {
+        ln_step step = LN_STEP_INIT;
+        detail::check([&](ln_error *e) { return ln_steps_next(session_, &step, e); });
+        return step;
+    }
+
+private:
+    ln_session *session_;
+};
+
 // What evaluate() found for one operating point.
 struct Evaluation {
     ln_evaluation totals = LN_EVALUATION_INIT;  // its `exits` is not to be used
@@ -375,6 +404,34 @@ public:
     ln_status infer(const float *input, std::size_t n, ln_result *results, float *logits = nullptr)
     {
         return detail::check([&](ln_error *e) { return ln_infer_early(get(), input, n, results, logits, e); });
+    }
+
+    // LN_DEADLINE if a row was stopped that its gate would have let go on.
+    ln_status infer_deadline(const float *input, std::size_t n, double deadline_ms, ln_result *results,
+                             float *logits = nullptr)
+    {
+        return detail::check([&](ln_error *e) {
+            return ln_infer_deadline(get(), input, n, deadline_ms, results, logits, e);
+        });
+    }
+
+    Counters counters() const
+    {
+        Counters found;
+        found.exits.resize(exits_ + std::size_t{ 1 });
+        found.totals.exits = found.exits.data();
+        detail::check([&](ln_error *e) { return ln_session_get_counters(get(), &found.totals, e); });
+        found.totals.exits = nullptr;
+        return found;
+    }
+
+    void reset_counters() noexcept { ln_session_reset_counters(get()); }
+
+    double drift() const
+    {
+        double p = 1;
+        detail::check([&](ln_error *e) { return ln_session_drift(get(), &p, e); });
+        return p;
     }
 
     ln_status infer_full(const float *input, std::size_t n, ln_result *results, float *logits = nullptr)
@@ -489,6 +546,11 @@ private:
     std::unique_ptr<ln_answers, detail::Release<ln_answers, ln_answers_free>> handle_;
     std::uint32_t exits_ = 0;
 };
+
+inline Steps::Steps(Session &session, const float *input) : session_(session.get())
+{
+    detail::check([&](ln_error *e) { return ln_steps_begin(session_, input, e); });
+}
 
 } // namespace leenet
 

@@ -30,18 +30,24 @@ void ln_session_free(ln_session *session)
 ln_status ln_session_set_point(ln_session *session, uint32_t point, ln_error *err)
 {
     LN__REQUIRE(session, "ln_session_set_point", err);
-    return ln__session_set_point(session, point, err);
+    ln_status st = ln__session_set_point(session, point, err);
+    if (st == LN_OK)
+        ln__session_reset_counters(session);
+    return st;
 }
 
 static ln_status infer(ln_session *session, const float *input, size_t n, ln_result *results, float *logits,
                        ln__run_mode mode, const char *call, ln_error *err)
 {
+    bool count = mode == LN__RUN_EARLY;
+
     LN__REQUIRE(session, call, err);
     LN__REQUIRE(input, call, err);
     LN__REQUIRE(results, call, err);
     if (!ln__session_has_gates(session))
         mode = LN__RUN_FULL;
-    ln__run_request run = { .mode = mode, .input = input, .n = n, .results = results, .logits = logits };
+    ln__run_request run = { .mode = mode, .input = input, .n = n, .results = results, .logits = logits,
+                            .count = count };
     return ln__session_run(session, &run, err);
 }
 

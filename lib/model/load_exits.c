@@ -136,6 +136,30 @@ static ln_status check_widths(const ln_model *model, const ln__gates *gates, uin
     return LN_OK;
 }
 
+/* Absent in files that were trained before these were kept. */
+static ln_status read_shares(ln__point *point, const ln_model *model, uint32_t p, ln_error *err)
+{
+    double sum = 0;
+    char key[64];
+
+    snprintf(key, sizeof key, LN__KEY_POINT "%u.shares", p);
+    const char *text = ln__onnx_metadata(model->onnx, key);
+    if (!text)
+        return LN_OK;
+    ln_status st = ln__format_numbers(point->shares, model->n_exits + 1, text, key, model->path, err);
+    if (st < 0)
+        return st;
+    for (uint32_t e = 0; e <= model->n_exits; e++) {
+        if (!(point->shares[e] >= 0))
+            return ln__fail(err, LN_E_FORMAT, "%s: %s: share %g", model->path, key, point->shares[e]);
+        sum += point->shares[e];
+    }
+    if (!(sum > 0.999 && sum < 1.001))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s: the shares make %g together, not 1", model->path, key, sum);
+    point->has_shares = true;
+    return LN_OK;
+}
+
 static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
 {
     ln__point point = { 0 };
@@ -168,6 +192,8 @@ static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
         st = check_widths(model, &point.gates, p, err);
     if (st == LN_OK)
         st = ln__format_numbers(point.gates.threshold, model->n_exits, text, key, model->path, err);
+    if (st == LN_OK)
+        st = read_shares(&point, model, p, err);
     if (st == LN_OK)
         st = ln__model_add_point(model, &point, err);
     ln__point_free(&point, &model->ctx);

@@ -30,6 +30,8 @@ typedef struct ln__point {
     int32_t       cost;         /* LN_COST_* */
     ln__gates     gates;
     ln_point_info measured;     /* on the rows of training */
+    bool          has_shares;   /* files of older releases have none */
+    double        shares[LN__MAX_EXITS + 1];    /* of those rows that left at each exit */
 } ln__point;
 
 /* The last linear layer replaced by one for other classes. Weight and bias have the

@@ -105,6 +105,10 @@ static void save_point(saving *s, uint32_t p)
     }
     snprintf(key, sizeof key, LN__KEY_POINT "%u.thresholds", p);
     set_numbers(s, key, point->gates.threshold, point->gates.exits);
+    if (!point->has_shares)
+        return;
+    snprintf(key, sizeof key, LN__KEY_POINT "%u.shares", p);
+    set_numbers(s, key, point->shares, point->gates.exits + 1);
 }
 
 static ln_status save_points(saving *s, ln_error *err)

@@ -181,6 +181,15 @@ double ln__bound_test(const ln__tally *seen, int32_t against /* LN_AGAINST_* */,
 enum { LN__BOUND_MOST_ROWS = 1 << 22 };
 uint64_t ln__bound_rows(const double rates[3], int32_t against, double drop, double level);
 
+/* ---- Drift --------------------------------------------------------------------------------------- */
+
+/* p-value of the hypothesis that the rows counted in seen [exits] leave as `rows` other rows did, of which shares
+ * [exits] (sum 1) left at each exit: a chi-squared test of homogeneity, which takes both samples as the random
+ * draws that they are. Neighbouring exits are taken together until each cell expects 5 rows of either sample.
+ * 1 where nothing can be said. `exits` counts the network's end. */
+double ln__drift_p(const uint64_t *seen, const double *shares, uint64_t rows, uint32_t exits);
+double ln__chi_squared_tail(double x, uint32_t k);
+
 /* ---- As ONNX -------------------------------------------------------------------------------------- */
 
 /* Graph output "gate_<exit>" [N,points]: every point's score, stacked. Reads "logits_0".."logits_<exit>" or

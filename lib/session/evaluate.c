@@ -173,6 +173,10 @@ static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *
         if (out->exits)
             out->exits[i] = share;
     }
+    e.drift = NAN;
+    if (j->n_points && j->model->points[j->points[p]].has_shares)
+        e.drift = ln__drift_p(j->left + p * exits, j->model->points[j->points[p]].shares,
+                              j->model->points[j->points[p]].measured.rows, (uint32_t)exits);
     return ln__info_copy(out, &e, sizeof e, "ln_evaluation", err);
 }
 
@@ -192,11 +196,13 @@ static ln_status check_out(const ln_evaluation *out, size_t n, ln_error *err)
 /* A point that was set before is in range, so setting it again cannot fail. */
 static void restore_point(ln_session *session, int64_t point)
 {
+    double params[LN__MAX_EXITS + 1];
+
     if (point >= 0 && ln__session_set_point(session, (uint32_t)point, NULL) == LN_OK)
         return;
     session->gates = NULL;
     session->point = -1;
-    session->macs_share[session->model->n_exits] = 1.0;
+    ln__model_cost_shares(session->model, NULL, params, session->macs_share);
 }
 
 ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,

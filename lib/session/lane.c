@@ -28,7 +28,8 @@ void ln__lane_free(ln__lane *lane)
         pool_free(&lane->pools[s], ctx);
     void *owned[] = { lane->plans, lane->pools, lane->arena, lane->in, lane->out, lane->features, lane->hidden,
                       lane->scratch, lane->mixed, lane->scores, lane->logits, lane->probabilities, lane->logits_of, lane->probabilities_of,
-                      lane->free_slots, lane->stage_seconds, lane->head_seconds, lane->answers };
+                      lane->free_slots, lane->stage_seconds, lane->head_seconds, lane->answers, lane->stage_pace,
+                      lane->head_pace };
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
 }
@@ -117,9 +118,11 @@ static ln_status scratch_init(ln__lane *lane, ln_error *err)
     lane->stage_seconds = ln__calloc(ctx, (size_t)lane->n_stages, sizeof(double));
     lane->head_seconds = ln__calloc(ctx, exits + 1, sizeof(double));
     lane->answers = ln__calloc(ctx, model->classes, group * sizeof(float));
+    lane->stage_pace = ln__calloc(ctx, (size_t)(lane->n_sizes * lane->n_stages), sizeof *lane->stage_pace);
+    lane->head_pace = ln__calloc(ctx, (size_t)(lane->n_sizes * lane->n_stages), sizeof *lane->head_pace);
     const void *needed[] = { lane->in, lane->out, lane->features, lane->hidden, lane->scratch, lane->mixed, lane->scores, lane->logits,
                              lane->probabilities, lane->logits_of, lane->probabilities_of, lane->free_slots,
-                             lane->stage_seconds, lane->head_seconds, lane->answers };
+                             lane->stage_seconds, lane->head_seconds, lane->answers, lane->stage_pace, lane->head_pace };
     for (size_t i = 0; i < LN__COUNT(needed); i++)
         if (!needed[i])
             return ln__fail_nomem(err, ctx, history * sizeof(float));

@@ -23,6 +23,9 @@ typedef struct ln__lane_pool {  /* of stage s >= 1, or the network's end */
     uint32_t *slot;             /* [capacity] where the row's logits so far are kept */
 } ln__lane_pool;
 
+/* What a stage or head takes, as far as is known: see pace.c. */
+typedef struct ln__pace { double mean, spread, best; } ln__pace;    /* seconds; mean 0: never run */
+
 typedef struct ln__lane {
     ln_session *session;
     uint32_t    threads;        /* OpenMP threads inside its plans */
@@ -45,10 +48,35 @@ typedef struct ln__lane {
     uint32_t    n_free;
     double     *stage_seconds;  /* [n_stages] since last cleared */
     double     *head_seconds;   /* [E + 1] */
+    ln__pace   *stage_pace;     /* [n_sizes][n_stages] */
+    ln__pace   *head_pace;      /* [n_sizes][n_stages]: head and gate after that stage */
     float      *answers;        /* [classes] */
+    /* of the running call, LN__RUN_DEADLINE */
+    double      deadline;       /* of the rows at hand */
+    size_t      rows_to_come;   /* of the group being taken, not yet in stage 0 */
+    bool        stop;           /* no time for the stage after this exit */
+    bool        cut;            /* a row was stopped that its gate would have let go on */
     ln_error    error;
     ln_status   status;
 } ln__lane;
+
+/* Rows answered since the counters were reset. */
+typedef struct ln__counts {
+    uint64_t *rows;             /* [E + 1] answered there */
+    uint64_t *decided;          /* [E + 1] of those, where the policy alone decided */
+    double   *probability;      /* [E + 1] summed */
+    uint64_t  cut;              /* by a deadline */
+} ln__counts;
+
+/* One row, stage by stage. */
+typedef struct ln__steps {
+    bool            open;
+    uint32_t        next;       /* stage; n_stages: the row has reached the end */
+    double          seconds;    /* spent in ln_steps_next */
+    float          *logits;     /* [classes] of the last step */
+    ln_result       result;
+    ln__run_request request;
+} ln__steps;
 
 struct ln_session {
     ln_model       *model;
@@ -65,6 +93,8 @@ struct ln_session {
     ln__pool       *workers;    /* NULL with one lane */
     float          *picture;    /* [C][H][W] for ln_infer_image */
     double         *macs_share; /* [E + 1] at the point */
+    ln__counts       counts;
+    ln__steps       steps;
     /* of the running call */
     const ln__run_request *request;
     atomic_size_t   next_row;
@@ -75,5 +105,32 @@ ln_status ln__lane_init(ln__lane *lane, ln_session *session, uint32_t threads, i
 void      ln__lane_free(ln__lane *lane);
 /* Answers rows of session->request until none are left; the outcome is lane->status. */
 void      ln__lane_work(ln__lane *lane);
+/* Stage s for the one row of session->request; the outcome is lane->status. */
+void      ln__lane_step(ln__lane *lane, int32_t s);
+/* Drops the rows that still wait. */
+void      ln__lane_forget(ln__lane *lane);
+/* The largest plan that takes at most so many rows: size 1 << index. */
+int32_t   ln__lane_size_index(int64_t rows);
+
+/* ---- Time: pace.c ------------------------------------------------------------------------ */
+
+void      ln__pace_note(ln__pace *pace, double seconds);
+/* Seconds that stage s and what follows it up to an answer is expected to take for so many rows. */
+double    ln__lane_expect(const ln__lane *lane, int32_t s, size_t rows);
+/* Whether the rows at exit s may go on (the last of pools[s + 1]). */
+bool      ln__lane_affords(ln__lane *lane, int32_t s);
+bool      ln__lane_is_paced(const ln__lane *lane);    /* every stage has run */
+/* What one of these equal lanes knows and another does not. */
+void      ln__lanes_share_pace(ln__lane *lanes, uint32_t n);
+
+/* ---- Counting: counters.c ----------------------------------------------------------------- */
+
+ln_status ln__counts_init(ln_session *session, ln_error *err);
+void      ln__counts_free(ln_session *session);
+void      ln__counts_note(ln_session *session, const ln__run_request *request);
+
+/* The lane that answers a single row. */
+ln__lane *ln__session_lane(ln_session *session);
+ln_status ln__session_check_input(const ln_session *session, const float *input, size_t n, ln_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* replay.c - what recorded rows would have got under a rule, without running the network again. */
 #include "session/answers.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct tally { uint64_t rows[LN__MAX_EXITS + 1], right[LN__MAX_EXITS + 1], plain_right; } tally;
@@ -65,7 +66,7 @@ static ln_status sum_up(const ln_answers *answers, const tally *t, const double 
                         ln_evaluation *out, ln_error *err)
 {
     double rows = (double)answers->rows;
-    ln_evaluation e = { .struct_size = sizeof e, .rows = answers->rows, .exits = out->exits };
+    ln_evaluation e = { .struct_size = sizeof e, .rows = answers->rows, .exits = out->exits, .drift = NAN };
 
     e.plain_accuracy = (double)t->plain_right / rows;
     for (uint32_t i = 0; i <= answers->exits; i++) {

@@ -25,6 +25,8 @@ void ln__session_close(ln_session *session)
     ln__free(&ctx, session->lanes);
     ln__free(&ctx, session->picture);
     ln__free(&ctx, session->macs_share);
+    ln__free(&ctx, session->steps.logits);
+    ln__counts_free(session);
     ln__runnable_free(&session->own, &ctx);
     atomic_fetch_sub(&session->model->sessions, 1);
     ln__model_release(session->model);
@@ -46,7 +48,10 @@ ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *e
 {
     const ln_model *model = session->model;
     double params[LN__MAX_EXITS + 1];
+    ln_status st = ln__steps_refuse(session, err);
 
+    if (st < 0)
+        return st;
     if (point >= model->n_points)
         return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", point, model->n_points);
     session->gates = &model->points[point].gates;
@@ -96,6 +101,7 @@ static ln_status prepare(ln_session *session, const ln__session_request *request
 {
     ln_model *model = session->model;
     size_t row = (size_t)model->channels * model->height * model->width;
+    double params[LN__MAX_EXITS + 1];
     ln_status st = LN_OK;
 
     if (!request->untrained)
@@ -104,8 +110,13 @@ static ln_status prepare(ln_session *session, const ln__session_request *request
         return st;
     session->picture = ln__array(&session->ctx, row, sizeof(float));
     session->macs_share = ln__calloc(&session->ctx, model->n_exits + 1, sizeof(double));
-    if (!session->picture || !session->macs_share)
+    session->steps.logits = ln__array(&session->ctx, model->classes, sizeof(float));
+    if (!session->picture || !session->macs_share || !session->steps.logits)
         return ln__fail_nomem(err, &session->ctx, row * sizeof(float));
+    st = ln__counts_init(session, err);
+    if (st < 0)
+        return st;
+    ln__model_cost_shares(model, NULL, params, session->macs_share);
     if (request->keep_classifier_input) {
         st = ln__runnable_new(&session->own, model, true, model->kernels, err);
         session->runnable = &session->own;
@@ -114,7 +125,6 @@ static ln_status prepare(ln_session *session, const ln__session_request *request
     }
     if (st == LN_OK && request->point >= 0)
         st = ln__session_set_point(session, (uint32_t)request->point, err);
-    session->macs_share[model->n_exits] = request->point >= 0 ? session->macs_share[model->n_exits] : 1.0;
     if (st == LN_OK)
         st = open_lanes(session, err);
     return st;
@@ -166,7 +176,7 @@ static bool all_finite(const float *x, size_t n)
     return !bad;
 }
 
-static ln_status check_finite(const ln_session *session, const float *input, size_t n, ln_error *err)
+ln_status ln__session_check_input(const ln_session *session, const float *input, size_t n, ln_error *err)
 {
     size_t row = (size_t)session->model->channels * session->model->height * session->model->width;
 
@@ -182,40 +192,112 @@ static void lane_task(uint32_t worker, void *payload)
     ln__lane_work(&session->lanes[worker]);
 }
 
+ln__lane *ln__session_lane(ln_session *session)
+{
+    return session->split ? session->split : &session->lanes[0];
+}
+
 static ln_status outcome(const ln__lane *lane, ln_status so_far, ln_error *err)
 {
-    if (so_far < 0 || lane->status == LN_OK)
+    if (so_far < 0)
         return so_far;
+    if (lane->status == LN_OK)
+        return lane->cut ? LN_DEADLINE : so_far;
     if (err)
         *err = lane->error;
     return lane->status;
 }
 
-ln_status ln__session_run(ln_session *session, const ln__run_request *request, ln_error *err)
+static bool is_split(const ln_session *session, size_t rows)
+{
+    return session->split && (rows == 1 || !session->lanes);
+}
+
+static int64_t group_of_call(const ln_session *session, size_t rows)
+{
+    size_t lanes = LN__MIN(session->n_lanes, rows);
+    return is_split(session, rows) ? 1 : LN__MIN(session->lanes[0].group, group_for((uint32_t)((rows + lanes - 1) / lanes)));
+}
+
+static ln_status run_lanes(ln_session *session, const ln__run_request *request, ln_error *err)
 {
     ln_status st = LN_OK;
 
-    if (request->n == 0 || request->n > session->max_rows)
-        return ln__fail(err, LN_E_ARGUMENT, "%zu rows given; the session was opened for 1..%u", request->n,
-                        session->max_rows);
-    st = check_finite(session, request->input, request->n, err);
-    if (st < 0)
-        return st;
     session->request = request;
     atomic_store(&session->next_row, 0);
-    session->group_now = 1;
-    if (session->split && (request->n == 1 || !session->lanes)) {
+    session->group_now = (size_t)group_of_call(session, request->n);
+    if (is_split(session, request->n)) {
         ln__lane_work(session->split);
         return outcome(session->split, LN_OK, err);
     }
     uint32_t lanes = (uint32_t)LN__MIN(session->n_lanes, request->n);
-    session->group_now = (size_t)LN__MIN(session->lanes[0].group, group_for((uint32_t)((request->n + lanes - 1) / lanes)));
     if (lanes == 1)
         ln__lane_work(&session->lanes[0]);
     else
         ln__pool_run(session->workers, lanes, lane_task, session);
     for (uint32_t i = 0; i < lanes; i++)
         st = outcome(&session->lanes[i], st, err);
+    return st;
+}
+
+static ln_status check_call(const ln_session *session, const ln__run_request *request, ln_error *err)
+{
+    ln_status st = ln__steps_refuse(session, err);
+
+    if (st < 0)
+        return st;
+    if (request->n == 0 || request->n > session->max_rows)
+        return ln__fail(err, LN_E_ARGUMENT, "%zu rows given; the session was opened for 1..%u", request->n,
+                        session->max_rows);
+    return ln__session_check_input(session, request->input, request->n, err);
+}
+
+ln_status ln__session_run(ln_session *session, const ln__run_request *request, ln_error *err)
+{
+    ln_status st = check_call(session, request, err);
+
+    if (st == LN_OK)
+        st = run_lanes(session, request, err);
+    if (st >= 0 && request->count)
+        ln__counts_note(session, request);
+    return st;
+}
+
+/* One run warms up, the others are what later calls go by. */
+enum { PACING_RUNS = 4 };
+
+static ln_status learn_pace(ln_session *session, const ln__run_request *request, ln_error *err)
+{
+    ln__run_request run = { .mode = LN__RUN_STAY, .input = request->input, .n = request->n };
+    ln__lane *lane = is_split(session, request->n) ? session->split : &session->lanes[0];
+    ln_status st = LN_OK;
+
+    if (lane != session->split)
+        ln__lanes_share_pace(session->lanes, session->n_lanes);
+    if (ln__lane_is_paced(lane))
+        return LN_OK;
+    for (int i = 0; st == LN_OK && i < PACING_RUNS; i++)
+        st = run_lanes(session, &run, err);
+    if (lane != session->split)
+        ln__lanes_share_pace(session->lanes, session->n_lanes);
+    return st;
+}
+
+ln_status ln__session_deadline(ln_session *session, const ln__run_request *request, double seconds, ln_error *err)
+{
+    ln__run_request run = *request;
+    double begin = ln__now();
+    ln_status st = check_call(session, request, err);
+    double checked = ln__now();
+
+    if (st == LN_OK)
+        st = learn_pace(session, request, err);
+    run.mode = LN__RUN_DEADLINE;
+    run.deadline = begin + (ln__now() - checked) + seconds;
+    if (st == LN_OK)
+        st = run_lanes(session, &run, err);
+    if (st >= 0)
+        ln__counts_note(session, &run);
     return st;
 }
 
@@ -241,6 +323,6 @@ ln_status ln__session_image(ln_session *session, const ln_image *image, ln_resul
     if (st < 0)
         return st;
     ln__run_request run = { .mode = session->gates ? LN__RUN_EARLY : LN__RUN_FULL, .input = session->picture, .n = 1,
-                            .results = result, .logits = logits };
+                            .results = result, .logits = logits, .count = true };
     return ln__session_run(session, &run, err);
 }

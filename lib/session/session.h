@@ -30,7 +30,9 @@ typedef void (*ln__see_fn)(uint32_t index, const ln__view *row_view, size_t row,
 typedef enum ln__run_mode {
     LN__RUN_EARLY,              /* gates decide */
     LN__RUN_FULL,               /* no heads, no gates */
-    LN__RUN_STAY                /* heads and gates are computed, nobody leaves: for measuring */
+    LN__RUN_STAY,               /* heads and gates are computed, nobody leaves: for measuring */
+    LN__RUN_STEP,               /* as STAY, with an answer at every exit: for ln__lane_step */
+    LN__RUN_DEADLINE            /* gates decide, and the time that is left */
 } ln__run_mode;
 
 typedef struct ln__run_request {
@@ -41,12 +43,32 @@ typedef struct ln__run_request {
     float       *logits;        /* [n][classes] or NULL */
     ln__see_fn   see;           /* NULL: nobody looks */
     void        *payload;
+    bool         count;         /* into the session's counters; needs results */
+    double       deadline;      /* ln__now() to be done by, for LN__RUN_DEADLINE */
 } ln__run_request;
+/* LN_DEADLINE if rows were stopped that their gates would have let go on. */
 ln_status ln__session_run(ln_session *session, const ln__run_request *request, ln_error *err);
 
 ln_status ln__session_measure(ln_session *session, const float *input, size_t rows, uint32_t repeats,
                               ln_stage_time *out, ln_error *err);
 ln_status ln__session_image(ln_session *session, const ln_image *image, ln_result *result, float *logits, ln_error *err);
+
+/* As LN__RUN_DEADLINE by ln__now() + seconds; measures the stages first if they never ran. */
+ln_status ln__session_deadline(ln_session *session, const ln__run_request *request, double seconds, ln_error *err);
+
+/* ---- One row, step by step; everything else gives LN_E_STATE until the end -------------------- */
+
+ln_status ln__steps_begin(ln_session *session, const float *input, ln_error *err);
+ln_status ln__steps_next(ln_session *session, ln_step *out, ln_error *err);
+void      ln__steps_end(ln_session *session);
+ln_status ln__steps_refuse(const ln_session *session, ln_error *err);   /* LN_OK when none are under way */
+
+/* ---- Counters --------------------------------------------------------------------------------- */
+
+ln_status ln__session_counters(const ln_session *session, ln_counters *out, ln_error *err);
+void      ln__session_reset_counters(ln_session *session);
+ln_status ln__session_drift(const ln_session *session, double *p_value, ln_error *err);
+
 ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
                                ln_evaluation *out, ln_error *err);
 

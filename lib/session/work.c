@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static int32_t size_index(int64_t rows)
+int32_t ln__lane_size_index(int64_t rows)
 {
     int32_t z = 0;
 
@@ -60,26 +60,32 @@ static ln__sight sight_of(ln__lane *lane, uint32_t exit, uint32_t slot, const fl
                         .scores = lane->scores + (size_t)slot * model->n_exits, .mixed = lane->mixed, .scratch = lane->scratch };
 }
 
-/* Row `at` of the pool; true if it was answered. A gate that reads features is asked before the head, which then
- * only rows that leave need (LEENet's order). */
+/* Row `at` of the pool; true if it was answered and leaves. A gate that reads features is asked before the head, which
+ * then only rows that leave need (LEENet's order). */
 static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, size_t at, const float *features)
 {
     const ln_session *session = lane->session;
     const ln__gates *gates = session->gates;
+    ln__run_mode mode = session->request->mode;
     uint32_t slot = pool->slot[at];
     ln__sight sight = sight_of(lane, exit, slot, features);
-    bool stay = !gates || session->request->mode == LN__RUN_STAY, late = gates && ln__score_before_head(gates);
+    bool late = gates && ln__score_before_head(gates), wanted = mode == LN__RUN_STAY || mode == LN__RUN_STEP || lane->stop;
 
+    if (!gates && mode == LN__RUN_DEADLINE && !wanted)
+        return false;           /* nobody would read what the head says */
     if (!late)
         head_answer(lane, exit, slot, features);
     float score = gates ? ln__score(gates, exit, &sight) : 0.0f;
-    bool leaves = !stay && score > gates->threshold[exit];
+    bool leaves = gates && score > gates->threshold[exit];
     lane->scores[(size_t)slot * session->model->n_exits + exit] = score;
-    if (late && (leaves || stay))
+    if (late && (leaves || wanted))
         head_answer(lane, exit, slot, features);
-    if (!leaves)
+    if (mode == LN__RUN_STAY || !(leaves || wanted))
         return false;
-    give(lane, pool->row[at], exit, ln__score_answer(gates, exit, &sight), score);
+    give(lane, pool->row[at], exit, gates ? ln__score_answer(gates, exit, &sight) : sight.logits[exit], score);
+    if (mode == LN__RUN_STEP)
+        return false;
+    lane->cut |= !leaves;
     lane->free_slots[lane->n_free++] = slot;
     return true;
 }
@@ -105,6 +111,7 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
 
     if (st < 0)
         return st;
+    lane->stop = session->request->mode == LN__RUN_DEADLINE && !ln__lane_affords(lane, (int32_t)exit);
     view.data = pool->data[0] + first * pool->row_floats[0];
     ln__head_describe(head, &view, lane->features);
     for (int64_t i = 0; i < k; i++) {
@@ -116,7 +123,9 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
         keep++;
     }
     pool->count = keep;
-    lane->head_seconds[exit] += ln__now() - begin;
+    double seconds = ln__now() - begin;
+    lane->head_seconds[exit] += seconds;
+    ln__pace_note(&lane->head_pace[ln__lane_size_index(k) * lane->n_stages + (int32_t)exit], seconds);
     return LN_OK;
 }
 
@@ -212,11 +221,13 @@ static ln_status run_stage(ln__lane *lane, int32_t s, int64_t k, size_t row)
                    (size_t)k * to->row_floats[v] * sizeof(float));
     }
     double begin = ln__now();
-    ln_status st = ln__plan_run(lane->plans[size_index(k) * lane->n_stages + s], lane->arena, lane->in, lane->out,
-                                &lane->error);
-    lane->stage_seconds[s] += ln__now() - begin;
+    int32_t plan = ln__lane_size_index(k) * lane->n_stages + s;
+    ln_status st = ln__plan_run(lane->plans[plan], lane->arena, lane->in, lane->out, &lane->error);
+    double seconds = ln__now() - begin;
+    lane->stage_seconds[s] += seconds;
     if (st < 0)
         return st;
+    ln__pace_note(&lane->stage_pace[plan], seconds);
     for (int64_t i = 0; i < k; i++) {
         to->row[to->count] = s ? from->row[first + (size_t)i] : row + (size_t)i;
         to->slot[to->count++] = s ? from->slot[first + (size_t)i] : lane->free_slots[--lane->n_free];
@@ -226,10 +237,22 @@ static ln_status run_stage(ln__lane *lane, int32_t s, int64_t k, size_t row)
     return after_stage(lane, s, k);
 }
 
+/* By a deadline, the rows of one group stay at the same depth, so that all have what
+ * the time allows, and the next group starts when they are answered. */
+static int32_t next_paced_stage(const ln__lane *lane, bool more)
+{
+    for (int32_t s = 1; s < lane->n_stages; s++)
+        if (lane->pools[s].count > 0)
+            return s;
+    return more ? 0 : lane->n_stages;
+}
+
 /* The deepest stage with a full group waiting; else 0 if the caller has rows left;
  * else the shallowest with rows; n_stages when all is done. */
 static int32_t next_stage(const ln__lane *lane, bool more)
 {
+    if (lane->session->request->mode == LN__RUN_DEADLINE)
+        return next_paced_stage(lane, more);
     for (int32_t s = lane->n_stages - 1; s > 0; s--)
         if (lane->pools[s].count >= (size_t)lane->session->group_now)
             return s;
@@ -247,15 +270,23 @@ static ln_status take_group(ln__lane *lane, bool *more)
 
     *more = row < n;
     size_t end = LN__MIN(n, row + session->group_now);
+    if (*more && session->request->mode == LN__RUN_DEADLINE) {
+        /* What is left, shared out evenly between the groups that this lane will take. */
+        size_t groups = (n - row + session->group_now - 1) / session->group_now;
+        size_t lanes = lane == session->split ? 1 : LN__MIN(session->n_lanes, n);
+        double now = ln__now();
+        lane->deadline = now + (session->request->deadline - now) / (double)((groups + lanes - 1) / lanes);
+    }
     while (st == LN_OK && row < end) {
-        int64_t k = (int64_t)1 << size_index((int64_t)(end - row));
+        int64_t k = (int64_t)1 << ln__lane_size_index((int64_t)(end - row));
+        lane->rows_to_come = end - row - (size_t)k;
         st = run_stage(lane, 0, k, row);
         row += (size_t)k;
     }
     return st;
 }
 
-static void forget(ln__lane *lane)
+void ln__lane_forget(ln__lane *lane)
 {
     for (int32_t s = 1; s <= lane->n_stages; s++) {
         for (size_t i = 0; i < lane->pools[s].count; i++)
@@ -271,14 +302,24 @@ void ln__lane_work(ln__lane *lane)
     int32_t s;
 
     lane->status = LN_OK;
+    lane->stop = lane->cut = false;
     while (lane->status == LN_OK && (s = next_stage(lane, more)) < lane->n_stages) {
         if (s == 0) {
             lane->status = take_group(lane, &more);
             continue;
         }
         int64_t waiting = LN__MIN((int64_t)lane->pools[s].count, (int64_t)lane->session->group_now);
-        lane->status = run_stage(lane, s, (int64_t)1 << size_index(waiting), 0);
+        lane->status = run_stage(lane, s, (int64_t)1 << ln__lane_size_index(waiting), 0);
     }
-    forget(lane);
+    ln__lane_forget(lane);
+    ln__omp_leave(omp);
+}
+
+void ln__lane_step(ln__lane *lane, int32_t s)
+{
+    int omp = ln__omp_enter(lane->threads);
+
+    lane->stop = false;
+    lane->status = run_stage(lane, s, 1, 0);
     ln__omp_leave(omp);
 }

@@ -189,7 +189,9 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
         right += job->right[r * (model->n_exits + 1) + model->n_exits];
     *m = (ln_point_info){ .struct_size = sizeof *m, .alpha = point->alpha, .cost = point->cost, .rows = (uint32_t)rows,
                           .accuracy = outcome->accuracy, .plain_accuracy = (double)right / (double)rows };
+    point->has_shares = true;
     for (uint32_t e = 0; e <= model->n_exits; e++) {
+        point->shares[e] = outcome->share[e];
         m->params_share += outcome->share[e] * params[e];
         m->macs_share += outcome->share[e] * macs[e];
         m->time_share += outcome->share[e] * job->rows.time[e];

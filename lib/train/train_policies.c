@@ -270,7 +270,9 @@ static void measure_point(const fitting *f, ln__point *point, const ln__setting 
     memcpy(point->gates.threshold, at->threshold, model->n_exits * sizeof *at->threshold);
     *m = (ln_point_info){ .struct_size = sizeof *m, .cost = point->cost, .rows = (uint32_t)f->n, .accuracy = at->accuracy,
                           .plain_accuracy = (double)right / (double)f->n, .policy = point->gates.policy };
+    point->has_shares = true;
     for (uint32_t e = 0; e <= model->n_exits; e++) {
+        point->shares[e] = at->share[e];
         m->params_share += at->share[e] * params[e];
         m->macs_share += at->share[e] * macs[e];
         m->time_share += at->share[e] * f->rows.time[e];

@@ -1,0 +1,527 @@
+/* test_session_anytime.c - answers by a deadline, step by step, counters and drift. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "session/lane.h"
+
+#define MODEL "tests/data/shapes.onnx"
+#define DATA "tests/data/shapes.tar.gz"
+enum { ROWS = 24, CLASSES = 3, EXITS = 2 };
+
+static ln_error err;
+#define OK(call)                                                                            \
+    do {                                                                                    \
+        ln_status ok_status = (call);                                                       \
+        ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
+    } while (0)
+#define FAILS(status, call)                                                                 \
+    do {                                                                                    \
+        err.text[0] = '\0';                                                                 \
+        ck_assert_int_eq((call), (status));                                                 \
+        ck_assert_msg(err.text[0] != '\0', "%s says nothing", #call);                       \
+    } while (0)
+
+/* Counts what is asked for. */
+static size_t allocations;
+static void *count_alloc(size_t size, size_t align, void *payload)
+{
+    void *p = NULL;
+
+    (void)payload;
+    allocations++;
+    return posix_memalign(&p, align < sizeof p ? sizeof p : align, size) == 0 ? p : NULL;
+}
+static void count_release(void *ptr, size_t size, void *payload)
+{
+    (void)size;
+    (void)payload;
+    free(ptr);
+}
+
+static ln_model *load(const char *path)
+{
+    static const ln_allocator counting = { count_alloc, count_release, NULL };
+    ln_load_options o = LN_LOAD_OPTIONS_INIT;
+    ln_model *model = NULL;
+
+    o.allocator = &counting;
+    OK(ln_model_load(&model, path, &o, &err));
+    return model;
+}
+
+/* One saved model for all tests: point 0 goes deep, point 1 leaves early; point 2's gates read features. */
+static char trained[] = "/tmp/leenet-anytime-XXXXXX";
+static float *x;
+static size_t row;
+
+static void setup(void)
+{
+    ln_exit_options e = LN_EXIT_OPTIONS_INIT;
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_gate_options g = LN_GATE_OPTIONS_INIT;
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_model *model = load(MODEL);
+    ln_data *data = NULL;
+
+    OK(ln_data_open(&data, DATA, NULL, &err));
+    e.hidden = 8;
+    OK(ln_exit_add_auto(model, EXITS, &e, &err));
+    t.epochs = 4;
+    t.threads = g.threads = 1;
+    OK(ln_exit_train(model, data, &t, &err));
+    g.alphas = (double[]){ 0.02, 0.6 };
+    g.n_alphas = 2;
+    g.epochs = 20;
+    OK(ln_gate_train(model, data, &g, &err));
+    g.alphas = (double[]){ 0.3 };
+    g.n_alphas = 1;
+    g.input = LN_GATE_FEATURES;
+    OK(ln_gate_train(model, data, &g, &err));
+    OK(ln_model_get_info(model, &info, &err));
+    ck_assert_uint_eq(info.classes, CLASSES);
+    row = (size_t)info.channels * info.height * info.width;
+    x = malloc(ROWS * row * sizeof *x);
+    OK(ln_data_read(data, model, 0, ROWS, x, NULL, &err));
+    close(mkstemp(trained));
+    OK(ln_model_save(model, trained, &err));
+    ln_data_free(data);
+    ln_model_free(model);
+}
+
+static void teardown(void)
+{
+    unlink(trained);
+    free(x);
+}
+
+static ln_session *open_session(const char *path, uint32_t point, uint32_t threads, uint32_t rows)
+{
+    ln_session_options o = LN_SESSION_OPTIONS_INIT;
+    ln_session *session = NULL;
+    ln_model *model = load(path);
+
+    o.threads = threads;
+    o.max_rows = rows;
+    o.use_point = point != UINT32_MAX;
+    o.point = o.use_point ? point : 0;
+    OK(ln_session_open(&session, model, &o, &err));
+    ln_model_free(model);
+    return session;
+}
+
+/* ---- Steps ------------------------------------------------------------------------------- */
+
+static ln_step steps_of(ln_session *session, const float *input, ln_step *each)
+{
+    ln_step step = LN_STEP_INIT;
+
+    OK(ln_steps_begin(session, input, &err));
+    for (uint32_t e = 0; e <= EXITS; e++) {
+        OK(ln_steps_next(session, &step, &err));
+        ck_assert_uint_eq(step.exit, e);
+        ck_assert(step.macs_share > (e ? each[e - 1].macs_share : 0));
+        if (e)
+            ck_assert(fabs(each[e - 1].macs_share + each[e - 1].next_macs_share - step.macs_share) < 1e-6);
+        each[e] = step;
+    }
+    ck_assert_uint_eq(step.leaves, 1);
+    ck_assert(step.next_macs_share == 0 && step.next_ms == 0);
+    ln_steps_end(session);
+    return step;
+}
+
+START_TEST(steps_lead_where_the_session_does)
+{
+    for (uint32_t point = 0; point < 3; point++) {
+        ln_session *session = open_session(trained, point, _i ? 2 : 1, 1);
+        for (int r = 0; r < (_i ? 3 : ROWS); r++) {
+            float full[CLASSES], early[CLASSES];
+            ln_step each[EXITS + 1], last;
+            ln_result result;
+            OK(ln_infer_full(session, x + (size_t)r * row, 1, &result, full, &err));
+            last = steps_of(session, x + (size_t)r * row, each);
+            ck_assert_mem_eq(last.logits, full, sizeof full);
+            ck_assert_int_eq(last.label, result.label);
+            OK(ln_infer_early(session, x + (size_t)r * row, 1, &result, early, &err));
+            uint32_t e = 0;
+            while (!each[e].leaves)
+                e++;
+            ck_assert_uint_eq(e, result.exit);
+            ck_assert(each[e].probability == result.probability && each[e].gate == result.gate);
+            ck_assert(fabs(each[e].macs_share - (double)result.macs_share) < 1e-9);
+        }
+        ln_session_free(session);
+    }
+}
+END_TEST
+
+START_TEST(steps_out_of_order_are_refused)
+{
+    ln_session *session = open_session(trained, 0, 1, 1);
+    ln_stage_time times[EXITS + 1];
+    ln_step step = LN_STEP_INIT;
+    ln_result result;
+
+    FAILS(LN_E_STATE, ln_steps_next(session, &step, &err));
+    ln_steps_end(session);
+    float keep = x[3];
+    x[3] = NAN;
+    FAILS(LN_E_ARGUMENT, ln_steps_begin(session, x, &err));
+    x[3] = keep;
+    OK(ln_steps_begin(session, x, &err));
+    FAILS(LN_E_STATE, ln_steps_begin(session, x, &err));
+    OK(ln_steps_next(session, &step, &err));
+    FAILS(LN_E_STATE, ln_infer_early(session, x, 1, &result, NULL, &err));
+    FAILS(LN_E_STATE, ln_infer_full(session, x, 1, &result, NULL, &err));
+    FAILS(LN_E_STATE, ln_infer_deadline(session, x, 1, 1.0, &result, NULL, &err));
+    FAILS(LN_E_STATE, ln_session_measure(session, x, 1, 1, times, &err));
+    FAILS(LN_E_STATE, ln_session_set_point(session, 1, &err));
+    OK(ln_steps_next(session, &step, &err));
+    OK(ln_steps_next(session, &step, &err));
+    FAILS(LN_E_STATE, ln_steps_next(session, &step, &err));
+    ln_steps_end(session);
+    FAILS(LN_E_STATE, ln_steps_next(session, &step, &err));
+    OK(ln_steps_begin(session, x, &err));   /* left at the first exit, many times over */
+    for (int i = 0; i < 50; i++) {
+        OK(ln_steps_next(session, &step, &err));
+        ln_steps_end(session);
+        OK(ln_steps_begin(session, x, &err));
+    }
+    step.struct_size = 0;
+    FAILS(LN_E_ARGUMENT, ln_steps_next(session, &step, &err));
+    FAILS(LN_E_ARGUMENT, ln_steps_next(session, NULL, &err));
+    ln_session_free(session);               /* in the middle of a row */
+}
+END_TEST
+
+/* ---- Deadlines ----------------------------------------------------------------------------- */
+
+START_TEST(no_time_gives_the_first_exit_and_all_time_gives_the_policys)
+{
+    for (uint32_t point = 0; point < 3; point++) {
+        ln_session *session = open_session(trained, point, _i & 1 ? 2 : 1, ROWS);
+        size_t n = _i & 2 ? ROWS - 1 : 1;
+        ln_result early[ROWS], timed[ROWS];
+        float a[ROWS * CLASSES], b[ROWS * CLASSES];
+        OK(ln_infer_early(session, x, n, early, a, &err));
+        ck_assert_int_eq(ln_infer_deadline(session, x, n, INFINITY, timed, b, &err), LN_OK);
+        for (size_t r = 0; r < n; r++) {
+            ck_assert_uint_eq(early[r].exit, timed[r].exit);
+            ck_assert_int_eq(early[r].label, timed[r].label);
+        }
+        for (int late = 0; late < 2; late++) {
+            ln_status st = ln_infer_deadline(session, x, n, late ? -5.0 : 0.0, timed, b, &err);
+            bool stopped = false;
+            for (size_t r = 0; r < n; r++) {
+                ck_assert_uint_eq(timed[r].exit, 0);
+                stopped |= early[r].exit > 0;
+            }
+            ck_assert_int_eq(st, stopped ? LN_DEADLINE : LN_OK);
+        }
+        ln_session_free(session);
+    }
+}
+END_TEST
+
+/* Whatever the time allowed, an answer is the one of its exit, and the status says whether the gate agreed. */
+START_TEST(in_between_the_answer_is_that_of_the_exit_reached)
+{
+    ln_session *session = open_session(trained, 0, 1, 1);
+    ln_step each[EXITS + 1];
+    float logits[CLASSES], at[EXITS + 1][CLASSES];
+    ln_result result;
+    ln_stage_time times[EXITS + 1];
+    double whole = 0;
+    bool seen[EXITS + 1] = { false };
+
+    OK(ln_session_measure(session, x, 1, 9, times, &err));
+    for (int e = 0; e <= EXITS; e++)
+        whole += times[e].backbone_ms + times[e].head_ms;
+    for (int i = 0; i < 3000 && !(seen[0] && seen[1] && seen[2]); i++) {
+        const float *input = x + (size_t)(i % ROWS) * row;
+        steps_of(session, input, each);
+        OK(ln_steps_begin(session, input, &err));
+        for (int e = 0; e <= EXITS; e++) {
+            OK(ln_steps_next(session, &each[e], &err));
+            memcpy(at[e], each[e].logits, sizeof at[e]);
+        }
+        ln_steps_end(session);
+        ln_status st = ln_infer_deadline(session, input, 1, whole * 3 * (i % 100) / 100, &result, logits, &err);
+        ck_assert_mem_eq(logits, at[result.exit], sizeof logits);
+        ck_assert_int_eq(st, each[result.exit].leaves ? LN_OK : LN_DEADLINE);
+        for (uint32_t e = 0; e < result.exit; e++)
+            ck_assert_uint_eq(each[e].leaves, 0);
+        seen[result.exit] = true;
+    }
+    ck_assert_msg(seen[0] && seen[1] && seen[2], "of the exits only %d%d%d were reached", seen[0], seen[1], seen[2]);
+    ln_session_free(session);
+}
+END_TEST
+
+START_TEST(without_a_point_only_time_stops)
+{
+    ln_session *session = NULL;
+    ln_session_options o = LN_SESSION_OPTIONS_INIT;
+    ln_model *model = load(MODEL);
+    ln_result result[4];
+
+    o.max_rows = 4;
+    OK(ln_session_open(&session, model, &o, &err));     /* no exits at all */
+    ck_assert_int_eq(ln_infer_deadline(session, x, 4, 0.0, result, NULL, &err), LN_OK);
+    ck_assert_uint_eq(result[3].exit, 0);
+    FAILS(LN_E_ARGUMENT, ln_infer_deadline(session, x, 4, NAN, result, NULL, &err));
+    FAILS(LN_E_ARGUMENT, ln_infer_deadline(session, x, 5, 1.0, result, NULL, &err));
+    ln_session_free(session);
+    ln_model_free(model);
+}
+END_TEST
+
+START_TEST(nothing_is_allocated_while_answering)
+{
+    ln_session *session = open_session(trained, 0, 2, ROWS);
+    ln_exit_count exits[EXITS + 1];
+    ln_counters c = LN_COUNTERS_INIT;
+    ln_step each[EXITS + 1];
+    ln_result result[ROWS];
+    double p;
+
+    c.exits = exits;
+    allocations = 0;
+    for (size_t n = 1; n <= ROWS; n++)
+        OK(ln_infer_deadline(session, x, n, 0.05 * (double)n, result, NULL, &err));
+    steps_of(session, x, each);
+    OK(ln_session_get_counters(session, &c, &err));
+    OK(ln_session_drift(session, &p, &err));
+    ck_assert_uint_eq(allocations, 0);
+    ln_session_free(session);
+}
+END_TEST
+
+/* ---- Pace ------------------------------------------------------------------------------------- */
+
+START_TEST(one_slow_run_is_forgotten_and_a_slow_machine_is_not)
+{
+    ln__pace pace = { 0 };
+
+    for (int i = 0; i < 50; i++)
+        ln__pace_note(&pace, 1.0);
+    ck_assert(fabs(pace.mean - 1.0) < 1e-9 && pace.spread < 1e-3);
+    ln__pace_note(&pace, 100.0);
+    ck_assert_msg(pace.mean + 2 * pace.spread < 1.7, "%g +- %g after one run that lost the processor", pace.mean, pace.spread);
+    for (int i = 0; i < 60; i++)
+        ln__pace_note(&pace, 3.0);
+    ck_assert(pace.mean > 2.8 && pace.mean < 3.2);
+}
+END_TEST
+
+START_TEST(a_stage_held_back_gets_another_chance)
+{
+    ln_session *session = open_session(trained, 0, 1, 1);
+    ln__lane *lane = ln__session_lane(session);
+    ln_result result;
+    uint32_t deepest = 0;
+
+    OK(ln_infer_deadline(session, x, 1, INFINITY, &result, NULL, &err));
+    for (int32_t s = 0; s < lane->n_stages; s++)
+        lane->stage_pace[s] = (ln__pace){ 1.0, 1.0, 1e-4 };    /* as if each took a second, and once did not */
+    session->gates = NULL;                                     /* only time stops */
+    for (int i = 0; i < 5000 && deepest < EXITS; i++) {
+        OK(ln_infer_deadline(session, x, 1, 500.0, &result, NULL, &err));
+        deepest = result.exit > deepest ? result.exit : deepest;
+        if (i == 0)
+            ck_assert_uint_eq(result.exit, 0);
+    }
+    ck_assert_uint_eq(deepest, EXITS);
+    ln_session_free(session);
+}
+END_TEST
+
+/* ---- Counters and drift ------------------------------------------------------------------------ */
+
+START_TEST(counters_count)
+{
+    ln_session *session = open_session(trained, 1, 1, ROWS);
+    ln_exit_count exits[EXITS + 1];
+    ln_counters c = LN_COUNTERS_INIT;
+    ln_result result[ROWS];
+    uint64_t want[EXITS + 1] = { 0 };
+    double probability = 0, macs = 0, shares = 0, p = 0;
+
+    c.exits = exits;
+    OK(ln_session_drift(session, &p, &err));
+    ck_assert(p == 1.0);
+    OK(ln_infer_full(session, x, ROWS, result, NULL, &err));    /* nothing is decided there */
+    OK(ln_infer_early(session, x, ROWS, result, NULL, &err));
+    for (int r = 0; r < ROWS; r++) {
+        want[result[r].exit]++;
+        probability += (double)result[r].probability / ROWS;
+        macs += (double)result[r].macs_share / ROWS;
+    }
+    OK(ln_session_get_counters(session, &c, &err));
+    ck_assert_uint_eq(c.rows, ROWS);
+    ck_assert_uint_eq(c.cut, 0);
+    ck_assert(fabs(c.probability - probability) < 1e-9 && fabs(c.macs_share - macs) < 1e-6);
+    for (int e = 0; e <= EXITS; e++) {
+        ck_assert_uint_eq(exits[e].rows, want[e]);
+        ck_assert(fabs(exits[e].share - (double)want[e] / ROWS) < 1e-12);
+        ck_assert(exits[e].expected >= 0);
+        shares += exits[e].expected;
+    }
+    ck_assert(fabs(shares - 1) < 1e-9);
+    OK(ln_session_set_point(session, 0, &err));
+    OK(ln_session_get_counters(session, &c, &err));
+    ck_assert_uint_eq(c.rows, 0);
+    ck_assert_int_eq(ln_infer_deadline(session, x, ROWS, 0.0, result, NULL, &err), LN_DEADLINE);
+    OK(ln_session_get_counters(session, &c, &err));
+    ck_assert(c.rows == ROWS && c.cut > 0 && c.cut <= ROWS && exits[0].rows == ROWS);
+    OK(ln_session_drift(session, &p, &err));
+    ck_assert_msg(p == 1.0, "rows that were cut count as drift");
+    ln_session_reset_counters(session);
+    OK(ln_session_get_counters(session, &c, &err));
+    ck_assert(c.rows == 0 && c.cut == 0 && exits[0].rows == 0 && exits[0].probability == 0);
+    c.struct_size = 8;
+    FAILS(LN_E_ARGUMENT, ln_session_get_counters(session, &c, &err));
+    ln_session_free(session);
+}
+END_TEST
+
+START_TEST(other_pictures_are_noticed)
+{
+    ln_session *session = open_session(trained, 0, 1, ROWS);
+    float *noise = malloc(row * ROWS * sizeof *noise);
+    ln_result result[ROWS];
+    double same, other;
+    uint32_t state = 1;
+
+    for (int i = 0; i < 10; i++)
+        OK(ln_infer_early(session, x, ROWS, result, NULL, &err));
+    OK(ln_session_drift(session, &same, &err));
+    ln_session_reset_counters(session);
+    for (size_t i = 0; i < row * ROWS; i++)
+        noise[i] = (float)((state = state * 1664525u + 1013904223u) >> 16) / 8192.0f - 4.0f;
+    for (int i = 0; i < 10; i++)
+        OK(ln_infer_early(session, noise, ROWS, result, NULL, &err));
+    OK(ln_session_drift(session, &other, &err));
+    ck_assert_msg(other < 1e-3 && other < same, "p %g on rows like those of training, %g on noise", same, other);
+    free(noise);
+    ln_session_free(session);
+    session = open_session(MODEL, UINT32_MAX, 1, 1);
+    FAILS(LN_E_STATE, ln_session_drift(session, &same, &err));
+    ln_session_free(session);
+}
+END_TEST
+
+START_TEST(chi_squared_tails)
+{
+    static const struct { uint32_t k; double x, p; } known[] = {
+        { 1, 3.841458821, 0.05 }, { 2, 5.991464547, 0.05 }, { 3, 7.814727903, 0.05 }, { 10, 18.30703805, 0.05 },
+        { 9, 27.87716487, 0.001 }, { 50, 67.50480655, 0.05 }, { 63, 103.4424, 0.001 }, { 4, 0.0, 1.0 } };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        ck_assert_msg(fabs(ln__chi_squared_tail(known[i].x, known[i].k) - known[i].p) < 2e-6, "%u, %g: %.9g", known[i].k,
+                      known[i].x, ln__chi_squared_tail(known[i].x, known[i].k));
+    ck_assert(ln__chi_squared_tail(1e5, 7) == 0.0);
+}
+END_TEST
+
+static void draw(uint64_t *counts, const double *q, uint32_t exits, int n, ln__rng *rng)
+{
+    memset(counts, 0, exits * sizeof *counts);
+    for (int i = 0; i < n; i++) {
+        double u = ln__rng_double(rng);
+        uint32_t e = 0;
+        while (e + 1 < exits && (u -= q[e]) >= 0)
+            e++;
+        counts[e]++;
+    }
+}
+
+enum { CELLS = 10, DRAWS = 20000 };
+
+/* p-values of draws from q against a reference of `rows` rows from r: how many are below each level. */
+static void simulate(double *below, const double *levels, int n_levels, const double *q, const double *r, int n, int rows)
+{
+    ln__rng rng = ln__rng_make(7, (uint64_t)(n + rows));
+
+    memset(below, 0, (size_t)n_levels * sizeof *below);
+    for (int i = 0; i < DRAWS; i++) {
+        uint64_t seen[CELLS], reference[CELLS];
+        double shares[CELLS];
+        draw(seen, q, CELLS, n, &rng);
+        draw(reference, r, CELLS, rows, &rng);
+        for (int e = 0; e < CELLS; e++)
+            shares[e] = (double)reference[e] / rows;
+        double p = ln__drift_p(seen, shares, (uint64_t)rows, CELLS);
+        for (int l = 0; l < n_levels; l++)
+            below[l] += (p <= levels[l]) / (double)DRAWS;
+    }
+}
+
+START_TEST(drift_is_uniform_where_there_is_none)
+{
+    static const double q[CELLS] = { 0.4, 0.25, 0.1, 0.1, 0.05, 0.04, 0.03, 0.02, 0.009, 0.001 };
+    static const double levels[] = { 0.001, 0.01, 0.05, 0.2, 0.5, 0.8 };
+    static const int sizes[][2] = { { 2000, 2400 }, { 200, 2400 }, { 40, 500 }, { 1000, 100 } };
+    double below[6];
+
+    simulate(below, levels, 6, q, q, sizes[_i][0], sizes[_i][1]);
+    for (int l = 0; l < 6; l++) {
+        double noise = 4 * sqrt(levels[l] * (1 - levels[l]) / DRAWS);
+        ck_assert_msg(fabs(below[l] - levels[l]) < noise + 0.1 * levels[l] + 5e-4, "%d rows against %d: %g of the p-values are below %g",
+                      sizes[_i][0], sizes[_i][1], below[l], levels[l]);
+    }
+}
+END_TEST
+
+START_TEST(drift_is_seen_where_there_is_some)
+{
+    static const double q[CELLS] = { 0.4, 0.25, 0.1, 0.1, 0.05, 0.04, 0.03, 0.02, 0.009, 0.001 };
+    static const double shifted[CELLS] = { 0.3, 0.2, 0.1, 0.1, 0.1, 0.08, 0.05, 0.04, 0.02, 0.01 };
+    static const double level = 1e-3;
+    uint64_t one[1] = { 100 }, none[CELLS] = { 0 };
+    double below;
+
+    simulate(&below, &level, 1, shifted, q, 600, 2400);
+    ck_assert_msg(below > 0.999, "found in %g of the draws", below);
+    ck_assert(ln__drift_p(one, (double[]){ 1.0 }, 100, 1) == 1.0);
+    ck_assert(ln__drift_p(none, q, 2400, CELLS) == 1.0);
+    none[CELLS - 1] = 3;
+    ck_assert(ln__drift_p(none, q, 2400, CELLS) == 1.0);    /* three rows say nothing */
+    none[CELLS - 1] = 30;
+    ck_assert(ln__drift_p(none, q, 2400, CELLS) < 1e-10);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("anytime");
+    TCase *t = tcase_create("session"), *m = tcase_create("mathematics");
+
+    tcase_set_timeout(t, 600);
+    tcase_set_timeout(m, 600);
+    tcase_add_unchecked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, steps_lead_where_the_session_does, 0, 2);
+    tcase_add_test(t, steps_out_of_order_are_refused);
+    tcase_add_loop_test(t, no_time_gives_the_first_exit_and_all_time_gives_the_policys, 0, 4);
+    tcase_add_test(t, in_between_the_answer_is_that_of_the_exit_reached);
+    tcase_add_test(t, without_a_point_only_time_stops);
+    tcase_add_test(t, nothing_is_allocated_while_answering);
+    tcase_add_test(t, a_stage_held_back_gets_another_chance);
+    tcase_add_test(t, counters_count);
+    tcase_add_test(t, other_pictures_are_noticed);
+    tcase_add_test(m, one_slow_run_is_forgotten_and_a_slow_machine_is_not);
+    tcase_add_test(m, chi_squared_tails);
+    tcase_add_loop_test(m, drift_is_uniform_where_there_is_none, 0, 4);
+    tcase_add_test(m, drift_is_seen_where_there_is_some);
+    suite_add_tcase(suite, t);
+    suite_add_tcase(suite, m);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
