@@ -73,7 +73,7 @@ static void append(char *text, size_t size, const char *format, ...)
 static void describe_stage(const ln_progress *now, char *text, size_t size)
 {
     snprintf(text, size, "%s", now->stage);
-    if (strcmp(now->stage, "head") == 0)
+    if (strcmp(now->stage, "head") == 0 || strcmp(now->stage, "place") == 0)
         append(text, size, " %u", now->exit);
     if (strcmp(now->stage, "gates") == 0)
         append(text, size, " point %u", now->point);

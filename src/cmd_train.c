@@ -54,6 +54,54 @@ static uint32_t library_width(uint32_t hidden)
     return hidden == HIDDEN_NOT_GIVEN ? 0 : hidden == 0 ? UINT32_MAX : hidden;
 }
 
+static void print_places(const ln_place *places, size_t count)
+{
+    table t;
+
+    table_start(&t, "<where exits can go|cost|head|accuracy|exit|gain");
+    for (size_t i = 0; i < count; i++) {
+        table_cell(&t, "%s", places[i].value);
+        table_cell(&t, "%.1f %%", 100 * places[i].share);
+        table_cell(&t, "%.2f %%", 100 * places[i].head_share);
+        table_cell(&t, "%.2f %%", 100 * places[i].accuracy);
+        table_cell(&t, "%s", places[i].chosen ? "yes" : "");
+        if (places[i].gain >= 1)
+            table_cell(&t, "needed");
+        else if (places[i].chosen)
+            table_cell(&t, "%.2f", 100 * places[i].gain);
+        else
+            table_cell(&t, "%s", "");
+    }
+    table_print(&t, stdout);
+    printf("accuracy of small heads that were tried there; gain: points of accuracy that would be missing without the exit\n\n");
+}
+
+static ln_status try_places(job *b, const ln_exit_options *heads, ln_error *err)
+{
+    const train_settings *s = b->s;
+    ln_place_options o = LN_PLACE_OPTIONS_INIT;
+    ln_place places[63];
+    size_t count = 0;
+    ln_status st;
+
+    o.heads = heads;
+    o.exits = s->n_places;
+    o.budgets = s->place_budgets;
+    o.n_budgets = s->n_place_budgets;
+    o.cost = s->cost;
+    o.threads = s->threads;
+    o.seed = s->seed;
+    o.max_memory = s->max_memory;
+    o.cache_folder = s->cache;
+    o.progress = progress_show;
+    o.progress_payload = &b->p;
+    st = ln_exit_place(b->model, b->data, &o, places, 63, &count, err);
+    progress_end(&b->p);
+    if (st >= 0 && !s->json)
+        print_places(places, count);
+    return st;
+}
+
 static ln_status place_exits(job *b, ln_error *err)
 {
     ln_exit_options options = LN_EXIT_OPTIONS_INIT;
@@ -64,6 +112,8 @@ static ln_status place_exits(job *b, ln_error *err)
     options.cells = b->s->cells;
     if (st >= 0)
         st = name_classes(b, err);
+    if (st >= 0 && !b->s->places && !b->s->even)
+        return try_places(b, &options, err);
     if (st >= 0 && !b->s->places)
         return ln_exit_add_auto(b->model, b->s->n_places, &options, err);
     for (uint32_t i = 0; st >= 0 && i < b->s->n_places; i++)

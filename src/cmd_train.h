@@ -11,8 +11,11 @@ typedef struct train_settings {
     bool             skip_bad, keep_partial, no_tune, json, quiet;
     int              recipe;        /* 0: leenet, -1: none */
     const char      *exits, *alpha;
-    char           **places;        /* [n_places] value names, NULL for auto */
-    uint32_t         n_places;
+    char           **places;        /* [n_places] value names, NULL for auto and even */
+    uint32_t         n_places;      /* auto and even: how many; 0: as many as pay */
+    bool             even;
+    double          *place_budgets; /* [n_place_budgets] NULL: the library's */
+    size_t           n_place_budgets;
     double          *alphas;
     size_t           n_alphas;
     int              head, gate, cost, price, objective;   /* LN_*; -1: not given */

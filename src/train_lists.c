@@ -9,23 +9,61 @@ enum { MOST_EXITS = 63, MOST_ALPHAS = 1000 };
 
 static int wrong_exits(const char *text)
 {
-    return cli_wrong("train", "--exits: '%s' is neither auto:K with K from 1 to %d nor value names "
-                     "separated by commas ('leenet info' lists them)", text, MOST_EXITS);
+    return cli_wrong("train", "--exits: '%s' is neither auto, auto:K or even:K with K from 1 to %d (auto may end in @B or "
+                     "@B,C... with shares from 0 to 1) nor value names separated by commas ('leenet info' lists them)",
+                     text, MOST_EXITS);
 }
 
-static int read_auto(train_settings *s)
+static bool read_share(const char *text, const char *ends, double *out, const char **rest)
 {
-    const char *number = s->exits + 5;
     char *end;
-    unsigned long k;
 
-    if (*number < '0' || *number > '9')
+    *out = strtod(text, &end);
+    *rest = end + (*end != '\0');
+    return end != text && isfinite(*out) && *out >= 0 && *out <= 1 &&
+           (*end == '\0' ? ends[1] == '\0' : *end == ends[0]);
+}
+
+/* What follows the '@'. */
+static int read_place_budgets(train_settings *s, const char *at)
+{
+    size_t count = 1;
+
+    for (const char *c = at; *c; c++)
+        count += *c == ',';
+    if (!*at || at[strlen(at) - 1] == ',')
         return wrong_exits(s->exits);
-    k = strtoul(number, &end, 10);
-    if (*end || k == 0 || k > MOST_EXITS)
-        return wrong_exits(s->exits);
-    s->n_places = (uint32_t)k;
+    s->place_budgets = tool_alloc(count, sizeof *s->place_budgets);
+    for (; s->n_place_budgets < count; s->n_place_budgets++)
+        if (!read_share(at, ",", &s->place_budgets[s->n_place_budgets], &at) || s->place_budgets[s->n_place_budgets] <= 0)
+            return wrong_exits(s->exits);
     return TOOL_DONE;
+}
+
+/* What follows "auto" or "even": [:K][@B,C...]. */
+static int read_count(train_settings *s, const char *at)
+{
+    char *end = NULL;
+    unsigned long k = 0;
+
+    if (*at == ':' && at[1] >= '0' && at[1] <= '9') {
+        k = strtoul(at + 1, &end, 10);
+        if (k == 0 || k > MOST_EXITS)
+            return wrong_exits(s->exits);
+        at = end;
+    }
+    s->n_places = (uint32_t)k;
+    if (*at == '@' && !s->even)
+        return read_place_budgets(s, at + 1);
+    return *at || (s->even && k == 0) ? wrong_exits(s->exits) : TOOL_DONE;
+}
+
+/* "auto" itself, or with a count or budgets behind it. */
+static bool says(const char *text, const char *word)
+{
+    size_t n = strlen(word);
+
+    return strncmp(text, word, n) == 0 && (text[n] == '\0' || text[n] == ':' || text[n] == '@');
 }
 
 /* The names are cut out of a copy that places[0] holds. */
@@ -34,8 +72,9 @@ int train_read_places(train_settings *s)
     size_t length = strlen(s->exits), count = 1;
     char *copy;
 
-    if (strncmp(s->exits, "auto:", 5) == 0)
-        return read_auto(s);
+    s->even = says(s->exits, "even");
+    if (s->even || says(s->exits, "auto"))
+        return read_count(s, s->exits + 4);
     for (size_t i = 0; i < length; i++) {
         if (s->exits[i] == ',' && (i == 0 || s->exits[i - 1] == ','))
             return wrong_exits(s->exits);
@@ -58,16 +97,6 @@ static int wrong_alpha(const char *text)
 {
     return cli_wrong("train", "--alpha: '%s' is not a list of numbers from 0 to 1 (0.8 or 0.2,0.5,0.8) "
                      "nor FROM:TO:COUNT with COUNT from 2 to %d", text, MOST_ALPHAS);
-}
-
-static bool read_share(const char *text, const char *ends, double *out, const char **rest)
-{
-    char *end;
-
-    *out = strtod(text, &end);
-    *rest = end + (*end != '\0');
-    return end != text && isfinite(*out) && *out >= 0 && *out <= 1 &&
-           (*end == '\0' ? ends[1] == '\0' : *end == ends[0]);
 }
 
 static int read_range(train_settings *s)

@@ -29,9 +29,11 @@ static const char name[] = "train";
 
 #define TRAIN_EXIT_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Exits" },                                          \
-    { CLI_TEXT, 0, "--exits", "auto:K|NAME,NAME...", &(s)->exits, 0, 0,                           \
-      "K exits spread evenly by cost, or behind these values; exits MODEL has are replaced "      \
-      "(default: auto:4)" },                                                                      \
+    { CLI_TEXT, 0, "--exits", "auto[:K][@B,C...]|even:K|NAME,NAME...", &(s)->exits, 0, 0,         \
+      "K exits, or as many as pay, where they lose least accuracy at mean costs of these shares " \
+      "of the network's (without @: 0.25,0.35,0.5), found by trying small heads everywhere; K "   \
+      "exits spread evenly by multiply-adds; or behind these values. Exits MODEL has are "        \
+      "replaced (default: auto, with --recipe even:4)" },                                         \
     { CLI_CHOICE, 0, "--head", "pool|flatten", &(s)->head, 0, 0,                                  \
       "mean, deviation and maximum per channel, or all activations (default: pool)" },            \
     { CLI_COUNT, 0, "--hidden", "N", &(s)->hidden, 0, 65536,                                      \
@@ -123,7 +125,7 @@ static void fill_defaults(train_settings *s)
     bool leenet = s->recipe == 0;
 
     if (!s->exits)
-        s->exits = "auto:4";
+        s->exits = leenet ? "even:4" : "auto";
     if (!s->alpha)
         s->alpha = DEFAULT_ALPHAS;
     set_int(&s->head, leenet ? LN_HEAD_FLATTEN : LN_HEAD_POOL);
@@ -165,5 +167,6 @@ void train_settings_free(train_settings *s)
     if (s->places)
         free(s->places[0]);
     free(s->places);
+    free(s->place_budgets);
     free(s->alphas);
 }

@@ -36,6 +36,7 @@ _Static_assert(sizeof(ln_status) == 4, "ln_status");
 _Static_assert(sizeof(ln_stage_time) == 32, "ln_stage_time");
 _Static_assert(sizeof(ln_exit_share) == 24, "ln_exit_share");
 _Static_assert(sizeof(ln_exit_candidate) == 56, "ln_exit_candidate");
+_Static_assert(sizeof(ln_place) == 56, "ln_place");
 _Static_assert(sizeof(ln_allocator) == 24, "ln_allocator");
 C
 expect "frozen sizes" "$CC" -std=c11 -Iinclude -fsyntax-only "$work/frozen.c"

@@ -49,6 +49,12 @@ int main(int, char **argv)
         && !model.operators().empty() && model.operators()[0].second > 0);
     TRY("a data set tells of itself", data.rows() == 120 && data.class_name(2) == "disc" && data.skipped().empty());
     TRY("candidates are listed", !model.exit_candidates().empty());
+    ln_place_options where = LN_PLACE_OPTIONS_INIT;
+    where.exits = 2;
+    TRY("exits are placed", model.place_exits(data, where).size() == model.exit_candidates().size()
+        && model.exit_count() == 2);
+    TRY("placing says no with LN_E_STATE", thrown_by([&] { model.place_exits(data); }) == LN_E_STATE);
+    model.clear_exits();
     model.add_exits(2);
     TRY("exits are there", model.exit_count() == 2 && !model.exit_info(0).trained);
 

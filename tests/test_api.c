@@ -206,6 +206,79 @@ START_TEST(every_objective_trades_cost_for_accuracy)
 }
 END_TEST
 
+static int count_places(const ln_progress *progress, void *payload)
+{
+    *(size_t *)payload += strcmp(progress->stage, "place") == 0;
+    return 0;
+}
+
+static int stop_in_places(const ln_progress *progress, void *payload)
+{
+    (void)payload;
+    return strcmp(progress->stage, "place") == 0;
+}
+
+START_TEST(exits_are_placed_where_they_do_most)
+{
+    ln_model *model = load(MODEL);
+    ln_data *data = rows(DATA ":part=0/2");
+    ln_place_options o = LN_PLACE_OPTIONS_INIT;
+    ln_exit_options heads = LN_EXIT_OPTIONS_INIT;
+    ln_place first[63], again[63];
+    size_t count = 0, candidates = 0, seen = 0;
+    double half = 0.5;
+    uint32_t at = 0;
+
+    OK(ln_exit_candidates(model, NULL, 0, &candidates, &err));
+    heads.hidden = 16;
+    o.heads = &heads;
+    o.exits = 2;
+    o.cost = LN_COST_MACS;
+    o.budgets = &half;
+    o.n_budgets = 1;
+    o.seed = 3;
+    o.threads = 2;
+    o.progress = count_places;
+    o.progress_payload = &seen;
+    OK(ln_exit_place(model, data, &o, first, 63, &count, &err));
+    ck_assert_uint_eq(count, candidates);
+    ck_assert_uint_eq(seen, candidates);
+    ck_assert_uint_eq(ln_model_exit_count(model), 2);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert(first[i].share > (i ? first[i - 1].share : 0) - 1e-12 && first[i].share <= 1 && first[i].head_share > 0);
+        ck_assert(first[i].accuracy > 0 && (first[i].chosen || first[i].gain == 0));
+        if (!first[i].chosen)
+            continue;
+        ln_exit_info info = LN_EXIT_INFO_INIT;
+        OK(ln_exit_get_info(model, at++, &info, &err));
+        ck_assert_str_eq(info.value, first[i].value);
+        ck_assert(info.hidden == 16 && !info.trained);
+    }
+    ck_assert_uint_eq(at, 2);
+    FAILS(LN_E_STATE, ln_exit_place(model, data, &o, NULL, 0, NULL, &err));
+    OK(ln_exit_clear(model, &err));
+    o.threads = 1;
+    OK(ln_exit_place(model, data, &o, again, 63, NULL, &err));
+    for (size_t i = 0; i < count; i++)
+        ck_assert(first[i].chosen == again[i].chosen && first[i].accuracy == again[i].accuracy);
+    OK(ln_exit_clear(model, &err));
+    OK(ln_exit_place(model, data, NULL, NULL, 0, &count, &err));    /* measured time, as many exits as pay */
+    ck_assert(ln_model_exit_count(model) >= 1 && ln_model_exit_count(model) <= 8);
+    OK(ln_exit_clear(model, &err));
+    half = 0;
+    FAILS(LN_E_ARGUMENT, ln_exit_place(model, data, &o, NULL, 0, NULL, &err));
+    half = 0.5;
+    o.exits = 63;
+    FAILS(LN_E_ARGUMENT, ln_exit_place(model, data, &o, NULL, 0, NULL, &err));
+    o.exits = 0;
+    o.progress = stop_in_places;
+    FAILS(LN_E_CANCELLED, ln_exit_place(model, data, &o, NULL, 0, NULL, &err));
+    ck_assert_uint_eq(ln_model_exit_count(model), 0);
+    ln_data_free(data);
+    ln_model_free(model);
+}
+END_TEST
+
 START_TEST(an_open_session_freezes_the_model)
 {
     ln_model *model = load(MODEL);
@@ -528,6 +601,7 @@ int main(void)
     tcase_add_test(t, a_row_does_not_depend_on_its_neighbours);
     tcase_add_test(t, saved_and_loaded_is_the_same_to_the_bit);
     tcase_add_test(t, every_objective_trades_cost_for_accuracy);
+    tcase_add_test(t, exits_are_placed_where_they_do_most);
     tcase_add_test(t, an_open_session_freezes_the_model);
     tcase_add_test(t, a_session_outlives_its_model);
     tcase_add_test(t, bad_arguments_are_named);

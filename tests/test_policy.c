@@ -437,6 +437,129 @@ START_TEST(threshold_is_the_best_there_is)
 }
 END_TEST
 
+/* ---- Placement ----------------------------------------------------------------------------------- */
+
+START_TEST(a_set_of_exits_is_priced_as_by_hand)
+{
+    /* Rows: surely right at 0; surely wrong at 0; right in the middle at 1; never right but at the end. */
+    const uint16_t level[8] = { 900, 800, 10, 10, 900, 900, 500, 20 };
+    const uint8_t right[12] = { 1, 0, 0, 0,  1, 1, 1, 0,  1, 1, 1, 1 };
+    const double reach[3] = { 0.2, 0.5, 1 }, head[2] = { 0.05, 0.1 };
+    double budgets[1] = { 1.2 };
+    ln__placement p = { 4, 2, level, right, reach, head, budgets, 1 };
+    bool set[2] = { false, false };
+
+    ck_close(ln__placement_price(&p, set), 0, 1e-12, "the plain network");
+    budgets[0] = 0.9;
+    ck_assert(ln__placement_price(&p, set) >= 1);           /* which it cannot keep */
+    set[0] = true;
+    /* Thresholds 0: 0.25, one right; 10: 0.65, three; 800: 0.85, all; 900: 1.05. */
+    budgets[0] = 0.25;
+    ck_close(ln__placement_price(&p, set), 0.75, 1e-12, "all leave at once");
+    budgets[0] = 0.65;
+    ck_close(ln__placement_price(&p, set), 0.25, 1e-12, "two leave");
+    budgets[0] = 0.75;
+    ck_close(ln__placement_price(&p, set), 0.125, 1e-12, "two leave, of the third half");
+    budgets[0] = 0.85;
+    ck_close(ln__placement_price(&p, set), 0, 1e-12, "one leaves");
+    set[1] = true;
+    /* 0.25, 0.65 and the end at 1.15; between levels 20 and 500 the third leaves at 1, the fourth at the end. */
+    budgets[0] = (0.25 + 0.25 + 0.65 + 1.15) / 4;
+    ck_close(ln__placement_price(&p, set), 0.25, 1e-12, "two exits");
+}
+END_TEST
+
+static void fill_placement(uint16_t *level, uint8_t *right, int64_t rows, uint32_t places, ln__rng *rng)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        double hard = ln__rng_normal(rng);
+
+        for (uint32_t i = 0; i <= places; i++) {
+            double margin = 3.0 * (i + 1) / (places + 1) - 1.5 * hard + 0.7 * ln__rng_normal(rng);
+
+            right[i * (size_t)rows + (size_t)r] = margin > 0;
+            if (i < places)
+                level[i * (size_t)rows + (size_t)r] = ln__confidence_level((float)sigmoid(3 * fabs(margin)));
+        }
+    }
+}
+
+/* The best of all sets of that size. */
+static double try_all(const ln__placement *p, uint32_t wanted)
+{
+    double best = INFINITY;
+
+    for (uint32_t mask = 0; mask < 1u << p->places; mask++) {
+        bool set[16];
+
+        if ((uint32_t)__builtin_popcount(mask) != wanted)
+            continue;
+        for (uint32_t i = 0; i < p->places; i++)
+            set[i] = mask >> i & 1;
+        best = fmin(best, ln__placement_price(p, set));
+    }
+    return best;
+}
+
+START_TEST(the_search_comes_near_the_best_set)
+{
+    enum { ROWS = 600, PLACES = 11 };
+    uint16_t level[PLACES * ROWS];
+    uint8_t right[(PLACES + 1) * ROWS];
+    double reach[PLACES + 1], head[PLACES], gain[PLACES];
+    const double budgets[3] = { 0.25, 0.35, 0.5 };
+    ln__placement p = { ROWS, PLACES, level, right, reach, head, budgets, 3 };
+    ln__rng rng = ln__rng_make(53, 0);
+
+    for (uint32_t i = 0; i <= PLACES; i++)
+        reach[i] = (i + 1.0) / (PLACES + 1);
+    for (uint32_t i = 0; i < PLACES; i++)
+        head[i] = 0.003 * (i % 3);
+    for (int trial = 0; trial < 3; trial++) {
+        bool set[PLACES];
+        uint32_t count = 0;
+
+        fill_placement(level, right, ROWS, PLACES, &rng);
+        for (uint32_t wanted = 1; wanted <= 4; wanted++) {
+            ln__placement_search(set, gain, &p, wanted, 8);
+            count = 0;
+            for (uint32_t i = 0; i < PLACES; i++) {
+                count += set[i];
+                ck_assert(set[i] ? gain[i] > 0 : gain[i] == 0);
+            }
+            ck_assert_uint_eq(count, wanted);
+            ck_assert_msg(ln__placement_price(&p, set) <= try_all(&p, wanted) + 0.003, "%u exits: %g, the best %g", wanted,
+                          ln__placement_price(&p, set), try_all(&p, wanted));
+        }
+        double four = ln__placement_price(&p, set);
+        ln__placement_search(set, gain, &p, 0, 8);
+        count = 0;
+        for (uint32_t i = 0; i < PLACES; i++)
+            count += set[i];
+        ck_assert(count >= 1 && count <= 8);
+        ck_assert(ln__placement_price(&p, set) + LN__WORTH * count <= four + LN__WORTH * 4 + 1e-12);
+    }
+}
+END_TEST
+
+START_TEST(exits_too_dear_are_not_chosen)
+{
+    enum { ROWS = 200, PLACES = 3 };
+    uint16_t level[PLACES * ROWS];
+    uint8_t right[(PLACES + 1) * ROWS];
+    const double reach[PLACES + 1] = { 0.2, 0.4, 0.6, 1 }, head[PLACES] = { 0.01, 5, 5 }, budget = 0.5;
+    double gain[PLACES];
+    bool set[PLACES];
+    ln__placement p = { ROWS, PLACES, level, right, reach, head, &budget, 1 };
+    ln__rng rng = ln__rng_make(59, 0);
+
+    fill_placement(level, right, ROWS, PLACES, &rng);
+    ln__placement_search(set, gain, &p, 0, 8);
+    ck_assert(set[0] && !set[1] && !set[2]);
+    ck_assert(gain[0] == 1);                /* without it the budget cannot be kept */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("policy");
@@ -454,6 +577,9 @@ int main(void)
     tcase_add_test(core, gates_are_made_or_refused);
     tcase_add_test(core, policies_are_judged_as_by_hand);
     tcase_add_test(core, threshold_is_the_best_there_is);
+    tcase_add_test(core, a_set_of_exits_is_priced_as_by_hand);
+    tcase_add_test(core, the_search_comes_near_the_best_set);
+    tcase_add_test(core, exits_too_dear_are_not_chosen);
     suite_add_tcase(suite, core);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -127,8 +127,8 @@ typedef void (*ln_log_fn)(int32_t level, const char *text, void *payload);
 /* What a long call is doing. Frozen at the fields below; new ones are appended. */
 typedef struct ln_progress {
     size_t      struct_size;
-    const char *stage;          /* "features", "head", "final", "gates", "time", "evaluate" */
-    uint32_t    exit;           /* for "head": which one, else 0 */
+    const char *stage;          /* "features", "place", "head", "final", "gates", "time", "evaluate" */
+    uint32_t    exit;           /* for "head", "place" (which candidate), "gates" that learn one by one; else 0 */
     uint32_t    point;          /* for "gates": which operating point, else 0 */
     uint32_t    epoch;          /* 1..epochs; 0 where there are none */
     uint32_t    epochs;
@@ -466,10 +466,55 @@ typedef struct ln_train_options {
 LN_API LN_MUST_CHECK ln_status
 ln_exit_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err);
 
+enum { LN_COST_TIME = 0, LN_COST_PARAMS = 1, LN_COST_MACS = 2 };
+
+typedef struct ln_place_options {
+    size_t         struct_size;
+    const ln_exit_options *heads;   /* of the exits; NULL: the default */
+    uint32_t       exits;       /* how many; 0: as many as pay */
+    uint32_t       max_exits;   /* of those; 0: 8 */
+    const double  *budgets;     /* [n_budgets], each 0..1: mean costs, as shares of the plain network's, that the */
+    size_t         n_budgets;   /* exits shall serve alike; NULL: 0.25, 0.35 and 0.5 */
+    int32_t        cost;        /* LN_COST_*: what budgets speak of */
+    uint32_t       threads;     /* 0: all */
+    uint32_t       epochs;      /* of the heads that are tried; 0: 10 */
+    uint32_t       reserved;    /* 0 */
+    uint64_t       seed;
+    uint64_t       max_memory;  /* as in ln_train_options */
+    const char    *cache_folder;
+    ln_progress_fn progress;
+    void          *progress_payload;
+} ln_place_options;
+#define LN_PLACE_OPTIONS_INIT \
+    { sizeof(ln_place_options), NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+
+typedef struct ln_place {       /* frozen: arrays of it cross the ABI */
+    const char *value;          /* the ONNX value's name */
+    double      share;          /* of the plain network's cost, spent when it is known */
+    double      head_share;     /* of the plain network's cost, added by a head there */
+    double      accuracy;       /* of the head tried there, on rows it did not learn from */
+    double      gain;           /* chosen: accuracy that would be missing without it, mean over the budgets; */
+    uint32_t    chosen;         /* 1 where a budget could not be kept without it */
+    uint32_t    reserved[3];
+} ln_place;
+
+/* Adds exits where they do most. The backbone runs once over `rows`, and a
+ * small head (pooled statistics, linear) is cross-fitted at every candidate of
+ * ln_exit_candidates; then the set is searched that loses least accuracy within
+ * the budgets, by forward selection with exchange, its answers replayed with
+ * one threshold on the heads' calibrated confidence. The heads' own cost
+ * counts. Same seed and rows: same exits, unless the cost is time, which is
+ * measured. Fills the first `capacity` of `out` (NULL with 0) with the
+ * candidates by depth; *count (NULL allowed) is how many there are, at most
+ * 63, evenly picked where the network has more. The exits are not trained.
+ * LN_E_STATE if the model has exits. A failure leaves it without. */
+LN_API LN_MUST_CHECK ln_status
+ln_exit_place(ln_model *model, ln_data *rows, const ln_place_options *options,
+              ln_place *out, size_t capacity, size_t *count, ln_error *err);
+
 enum { LN_GATE_STATISTICS = 0,  /* reads the head's probabilities, margin, entropy, agreement */
        LN_GATE_FEATURES = 1,    /* reads the head's input (LEENet) */
        LN_GATE_BOTH = 2 };      /* reads one beside the other */
-enum { LN_COST_TIME = 0, LN_COST_PARAMS = 1, LN_COST_MACS = 2 };
 enum { LN_PRICE_CROSS_ENTROPY = 0, LN_PRICE_ERROR = 1 };
 
 /* What gates learn; docs/methods.md. */

@@ -264,6 +264,22 @@ public:
         detail::check([&](ln_error *e) { return ln_exit_add_auto(get(), count, options, e); });
     }
 
+    // Exits where they do most; what was found at every candidate. A progress given here takes the place of the
+    // one in the options.
+    std::vector<ln_place> place_exits(const Data &rows, ln_place_options options = LN_PLACE_OPTIONS_INIT,
+                                      const Progress &progress = nullptr)
+    {
+        detail::Watch watch(progress);
+        watch.put_into(options);
+        std::vector<ln_place> places(63);
+        std::size_t count = 0;
+        detail::check([&](ln_error *e) {
+            return ln_exit_place(get(), rows.get(), &options, places.data(), places.size(), &count, e);
+        }, &watch.thrown);
+        places.resize(count);
+        return places;
+    }
+
     void clear_exits()
     {
         detail::check([&](ln_error *e) { return ln_exit_clear(get(), e); });

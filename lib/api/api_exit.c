@@ -60,6 +60,23 @@ ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_info *o
     return ln__info_copy(out, &info, sizeof info, "ln_exit_info", err);
 }
 
+ln_status ln_exit_place(ln_model *model, ln_data *rows, const ln_place_options *options, ln_place *out, size_t capacity,
+                        size_t *count, ln_error *err)
+{
+    ln_place_options o;
+    ln_exit_options heads;
+
+    LN__REQUIRE(model, "ln_exit_place", err);
+    LN__REQUIRE(rows, "ln_exit_place", err);
+    if (capacity)
+        LN__REQUIRE(out, "ln_exit_place", err);
+    ln_status st = ln__options_copy(&o, sizeof o, options, "ln_place_options", err);
+    if (st == LN_OK)
+        st = ln__options_copy(&heads, sizeof heads, o.heads, "ln_exit_options", err);
+    o.heads = &heads;
+    return st < 0 ? st : ln__exits_place(model, rows, &o, out, capacity, count, err);
+}
+
 ln_status ln_exit_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err)
 {
     ln_train_options o;

@@ -190,6 +190,34 @@ uint64_t ln__bound_rows(const double rates[3], int32_t against, double drop, dou
 double ln__drift_p(const uint64_t *seen, const double *shares, uint64_t rows, uint32_t exits);
 double ln__chi_squared_tail(double x, uint32_t k);
 
+/* ---- Placement: which of the places where exits can go should have one ------------------------- */
+
+enum { LN__LEVELS = 1024 };
+
+/* A largest probability on a scale of 1..LN__LEVELS - 1 that is even in the logarithm of the doubt, 1 - p. */
+uint16_t ln__confidence_level(float probability);
+
+/* Answers and costs at every place, by depth; index `places` is the network's own end. */
+typedef struct ln__placement {
+    int64_t         rows;
+    uint32_t        places;
+    const uint16_t *level;      /* [places][rows] of the answer's confidence */
+    const uint8_t  *right;      /* [places + 1][rows] */
+    const double   *reach;      /* [places + 1] share of the plain network spent by its own layers up to there */
+    const double   *head;       /* [places] what a head there adds for every row that comes by */
+    const double   *budgets;    /* shares of the plain network */
+    size_t          n_budgets;
+} ln__placement;
+
+/* Mean over the budgets of the error that one common threshold on confidence leaves at a mean cost within the
+ * budget, with exits at the places of `set` [places]; 1 or more if a budget cannot be kept. */
+double ln__placement_price(const ln__placement *p, const bool *set);
+
+/* Forward selection with exchange. wanted 0: as many exits as each bring LN__WORTH, at most `most`; else so many.
+ * gain [places]: what the price rises by without that exit, 1 where a budget could not be kept; 0 where none is. */
+#define LN__WORTH 0.0005
+void ln__placement_search(bool *set, double *gain, const ln__placement *p, uint32_t wanted, uint32_t most);
+
 /* ---- As ONNX -------------------------------------------------------------------------------------- */
 
 /* Graph output "gate_<exit>" [N,points]: every point's score, stacked. Reads "logits_0".."logits_<exit>" or

@@ -85,7 +85,6 @@ struct ln_session {
     const ln__runnable *runnable;
     const ln__gates *gates;     /* NULL: no operating point */
     int64_t         point;
-    bool            untrained;
     uint32_t        max_rows, threads;
     ln__lane       *split;      /* splits a row over all threads; NULL with one thread */
     ln__lane       *lanes;      /* one-thread workers */

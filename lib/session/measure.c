@@ -65,6 +65,14 @@ static ln_status measure_mode(ln_session *session, const ln__run_request *run, u
     return LN_OK;
 }
 
+static bool heads_are_there(const ln_model *model)
+{
+    for (uint32_t e = 0; e < model->n_exits; e++)
+        if (!model->exits[e].head.mlp.params)
+            return false;
+    return model->n_exits > 0;
+}
+
 ln_status ln__session_measure(ln_session *session, const float *input, size_t rows, uint32_t repeats,
                               ln_stage_time *out, ln_error *err)
 {
@@ -83,9 +91,10 @@ ln_status ln__session_measure(ln_session *session, const float *input, size_t ro
     for (uint32_t s = 0; st == LN_OK && s < stages; s++)
         out[s].backbone_ms = median(times + (size_t)s * repeats, repeats);
     run.mode = LN__RUN_STAY;
-    if (st == LN_OK && stages > 1 && !session->untrained)
+    bool heads = heads_are_there(session->model);
+    if (st == LN_OK && heads)
         st = measure_mode(session, &run, repeats, times, err);
-    for (uint32_t s = 0; st == LN_OK && s + 1 < stages && !session->untrained; s++)
+    for (uint32_t s = 0; st == LN_OK && heads && s + 1 < stages; s++)
         out[s].head_ms = median(times + (size_t)s * repeats, repeats);
     ln__free(&session->ctx, times);
     return st;

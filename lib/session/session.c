@@ -146,7 +146,6 @@ ln_status ln__session_open(ln_session **out, ln_model *model, const ln__session_
     session->ctx = model->ctx;
     session->model = model;
     session->point = -1;
-    session->untrained = request->untrained;
     session->max_rows = request->max_rows ? request->max_rows : 1;
     session->threads = request->threads ? request->threads : 1;
     atomic_init(&session->next_row, 0);
