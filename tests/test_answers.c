@@ -194,6 +194,8 @@ static void replay_on_shapes(int32_t head, int32_t gate)
 
 START_TEST(replay_equals_inference_with_statistics_gates) { replay_on_shapes(LN_HEAD_POOL, LN_GATE_STATISTICS); }
 END_TEST
+START_TEST(replay_equals_inference_with_gates_on_both) { replay_on_shapes(LN_HEAD_POOL, LN_GATE_BOTH); }
+END_TEST
 START_TEST(replay_equals_inference_with_feature_gates) { replay_on_shapes(LN_HEAD_FLATTEN, LN_GATE_FEATURES); }
 END_TEST
 
@@ -268,6 +270,7 @@ int main(void)
     tcase_add_test(t, replay_equals_inference_on_a_residual_network);
     tcase_add_test(t, replay_equals_inference_with_statistics_gates);
     tcase_add_test(t, replay_equals_inference_with_feature_gates);
+    tcase_add_test(t, replay_equals_inference_with_gates_on_both);
     tcase_add_test(t, answers_freeze_the_model_and_know_their_bounds);
     tcase_add_test(t, collecting_can_be_stopped_and_refuses_what_makes_no_sense);
     suite_add_tcase(suite, t);

@@ -199,7 +199,8 @@ static ln_status try_end(placing *p, ln_error *err)
 
 static ln_status collect_answers(placing *p, ln_error *err)
 {
-    static const ln_exit_options small = { sizeof small, LN_HEAD_POOL, UINT32_MAX };
+    ln_exit_options small = { .struct_size = sizeof small, .head = LN_HEAD_POOL, .hidden = UINT32_MAX,
+                              .cells = p->options.heads->cells };
     ln_model *model = p->model;
     ln__cache_place place = { &model->ctx, p->options.max_memory, p->options.cache_folder };
     bool last = model->final.replaced && !model->final.trained;
