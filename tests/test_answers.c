@@ -16,7 +16,7 @@ static ln_error err;
         ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
     } while (0)
 
-static const double alphas[3] = { 0.2, 0.5, 0.9 };
+static const double alphas[3] = { 0.02, 0.1, 0.5 };
 
 static ln_data *open_data(const char *spec)
 {
@@ -41,7 +41,7 @@ static ln_data *made_rows(const ln_model *model, float **memory, size_t n, unsig
         labels[r] = (int32_t)(r % info.classes);
         for (size_t i = 0; i < row; i++) {
             seed = seed * 1664525u + 1013904223u;
-            x[r * row + i] = (float)(seed >> 8) / 16777216.0f - 0.5f + (i % plane * info.classes / plane == (size_t)labels[r] ? 0.3f : 0.0f);
+            x[r * row + i] = (float)(seed >> 8) / 16777216.0f - 0.5f + (i % plane * info.classes / plane == (size_t)labels[r] ? 0.1f : 0.0f);
         }
     }
     arrays.rows = n;
