@@ -16,7 +16,7 @@ static ln_error err;
         ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
     } while (0)
 
-static const double alphas[3] = { 0.02, 0.1, 0.5 };
+static const double alphas[3] = { 0.02, 0.2, 0.9 };
 
 static ln_data *open_data(const char *spec)
 {

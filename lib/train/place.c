@@ -116,7 +116,7 @@ static void order_names(placing *p)
 
 static ln__classifier_task task_for(const placing *p, const ln__cache *x, int64_t inputs, uint32_t stream)
 {
-    return (ln__classifier_task){ .x = x, .labels = p->features.labels, .fold = p->fold, .folds = FOLDS,
+    return (ln__classifier_task){ .rows = &p->features, .x = x, .fold = p->fold, .folds = FOLDS,
                                   .classes = p->model->classes, .batch = BATCH, .epochs = p->options.epochs, .inputs = inputs,
                                   .positions = 1, .rate = 3e-3, .decay = 0.05, .seed = p->options.seed * 1000 + stream };
 }
@@ -159,9 +159,8 @@ static ln_status try_places(placing *p, ln_error *err)
     progress.total = p->places;
     ln__reporter_begin(&p->reporter);
     for (uint32_t i = 0; st == LN_OK && i < p->places; i++) {
-        ln__cache view = p->features.exit[i];
-        view.rows = p->features.rows;
-        ln__classifier_task task = task_for(p, &view, (int64_t)view.width, i + 1);
+        const ln__cache *x = &p->features.exit[i];
+        ln__classifier_task task = task_for(p, x, (int64_t)x->width, i + 1);
         st = try_head(p, &task, err);
         if (st < 0)
             break;
@@ -177,7 +176,6 @@ static ln_status try_places(placing *p, ln_error *err)
 /* The network's own end, or a trial of its last layer where that is to be trained. */
 static ln_status try_end(placing *p, ln_error *err)
 {
-    ln__cache view = p->features.last;
     ln__final_form form;
 
     if (p->features.end.data) {
@@ -187,8 +185,7 @@ static ln_status try_end(placing *p, ln_error *err)
     ln_status st = ln__final_describe(&form, p->model, err);
     if (st < 0)
         return st;
-    view.rows = p->features.rows;
-    ln__classifier_task task = task_for(p, &view, p->model->final.inputs, 0);
+    ln__classifier_task task = task_for(p, &p->features.last, p->model->final.inputs, 0);
     task.positions = form.positions;
     task.relu = form.relu;
     st = try_head(p, &task, err);
@@ -203,13 +200,14 @@ static ln_status collect_answers(placing *p, ln_error *err)
                               .cells = p->options.heads->cells };
     ln_model *model = p->model;
     ln__cache_place place = { &model->ctx, p->options.max_memory, p->options.cache_folder };
-    bool last = model->final.replaced && !model->final.trained;
+    ln__features_request request = { .data = p->rows, .seed = p->options.seed, .threads = p->options.threads,
+                                     .last_layer = model->final.replaced && !model->final.trained };
     ln_status st = put_exits(p, &small, true, err);
 
     if (st == LN_OK)
         order_names(p);
     if (st == LN_OK)
-        st = ln__features_run(&p->features, model, p->rows, last, p->options.threads, &place, &p->reporter, err);
+        st = ln__features_run(&p->features, model, &request, &place, &p->reporter, err);
     if (st < 0)
         return st;
     size_t rows = p->features.rows;
