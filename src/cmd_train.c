@@ -121,6 +121,15 @@ static ln_status place_exits(job *b, ln_error *err)
     return st;
 }
 
+static ln_status tune(job *b, ln_error *err)
+{
+    ln_tune_options o = LN_TUNE_OPTIONS_INIT;
+
+    o.progress = progress_show;
+    o.progress_payload = &b->p;
+    return ln_model_tune(b->model, &o, err);
+}
+
 static ln_status train_heads(job *b, ln_error *err)
 {
     const train_settings *s = b->s;
@@ -195,13 +204,8 @@ static ln_status build(job *b, ln_error *err)
 {
     ln_status st = place_exits(b, err);
 
-    if (st >= 0 && !b->s->no_tune) {
-        if (!b->s->quiet)
-            fputs("measuring kernels\n", stderr);
-        st = ln_model_tune(b->model, 1, err);
-    }
-    if (st >= 0 && interrupt_seen())
-        st = LN_E_CANCELLED;
+    if (st >= 0 && !b->s->no_tune)
+        st = tune(b, err);
     if (st >= 0)
         st = train_heads(b, err);
     if (st >= 0)

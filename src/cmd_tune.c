@@ -32,13 +32,19 @@ static int parse(settings *s, int *argc, char **argv)
     return code;
 }
 
-static int run(const settings *s, ln_model *model)
+static int run(const settings *s, ln_model *model, progress *p)
 {
     double start = seconds_now(), seconds;
+    ln_tune_options options = LN_TUNE_OPTIONS_INIT;
     ln_error err = { 0 };
-    ln_status st = ln_model_tune(model, s->threads, &err);
+    ln_status st;
 
+    options.threads = s->threads;
+    options.progress = progress_show;
+    options.progress_payload = p;
+    st = ln_model_tune(model, &options, &err);
     seconds = seconds_now() - start;
+    progress_end(p);
     if (st >= 0)
         st = ln_model_save(model, s->output, &err);
     if (st < 0)
@@ -68,12 +74,13 @@ int cmd_tune(int argc, char **argv)
     if (code != CLI_GO)
         return code;
     progress_start(&p, s.quiet);
+    interrupt_catch();
     code = check_writable(name, s.output);
     if (code == TOOL_DONE)
         code = load_model(&model, name, argv[0], &p);
     if (code != TOOL_DONE)
         return code;
-    code = run(&s, model);
+    code = run(&s, model, &p);
     ln_model_free(model);
     return finish_output(name, code);
 }

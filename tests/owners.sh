@@ -69,6 +69,12 @@ int main(int, char **argv)
         model.train_exits(data, LN_TRAIN_OPTIONS_INIT, [](const ln_progress &) { return false; });
     }) == LN_E_CANCELLED);
 
+    TRY("measuring kernels is stopped the same way", thrown_by([&] {
+        model.tune(LN_TUNE_OPTIONS_INIT, [](const ln_progress &) { return false; });
+    }) == LN_E_CANCELLED && !model.info().tuned);
+    model.tune();
+    TRY("kernels are measured", model.info().tuned);
+
     ln_train_options quick = LN_TRAIN_OPTIONS_INIT;
     quick.epochs = 5;
     std::size_t calls = 0;

@@ -91,7 +91,7 @@ int main(int argc, char **argv)
     ln__buffer_init(&choice, &n.ctx);
     if (tune) {
         double before = ln__now();
-        need(ln__engine_tune(&choice, &n.ctx, n.fused, (uint32_t)threads, &err));
+        need(ln__engine_tune(&choice, &n.ctx, n.fused, (uint32_t)threads, NULL, NULL, &err));
         ln__buffer_put(&choice, "", 1);
         kernels = (char *)choice.data;
         printf("%s\ntuned in %.2f s\n", kernels, ln__now() - before);

@@ -288,12 +288,50 @@ START_TEST(an_open_session_freezes_the_model)
     OK(ln_session_open(&session, model, NULL, &err));
     FAILS(LN_E_STATE, ln_exit_add_auto(model, 1, NULL, &err));
     FAILS(LN_E_STATE, ln_model_set_preprocess(model, &p, &err));
-    FAILS(LN_E_STATE, ln_model_tune(model, 1, &err));
+    FAILS(LN_E_STATE, ln_model_tune(model, NULL, &err));
     FAILS(LN_E_STATE, ln_exit_clear(model, &err));
     ln_session_free(session);
     OK(ln_exit_add_auto(model, 1, NULL, &err));
     FAILS(LN_E_STATE, ln_session_open(&session, model, NULL, &err));
     ck_assert_ptr_null(session);
+    ln_model_free(model);
+}
+END_TEST
+
+typedef struct tuning { unsigned calls, stop_at; uint64_t done, total; } tuning;
+
+static int watch_tuning(const ln_progress *now, void *payload)
+{
+    tuning *t = payload;
+
+    ck_assert_str_eq(now->stage, "tune");
+    ck_assert(now->done >= t->done && now->done <= now->total);
+    ck_assert(isnan(now->rows_per_second));
+    t->done = now->done;
+    t->total = now->total;
+    return ++t->calls == t->stop_at;
+}
+
+START_TEST(tuning_is_watched_and_stopped)
+{
+    ln_model *model = load(MODEL);
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_tune_options o = LN_TUNE_OPTIONS_INIT;
+    tuning t = { .stop_at = 1 };
+
+    o.progress = watch_tuning;
+    o.progress_payload = &t;
+    FAILS(LN_E_CANCELLED, ln_model_tune(model, &o, &err));
+    ck_assert_uint_eq(t.calls, 1);
+    OK(ln_model_get_info(model, &info, &err));
+    ck_assert_msg(!info.tuned, "a stopped measurement was kept");
+    t = (tuning){ 0 };
+    OK(ln_model_tune(model, &o, &err));
+    ck_assert(t.calls > 0 && t.done == t.total);
+    OK(ln_model_get_info(model, &info, &err));
+    ck_assert(info.tuned);
+    o.struct_size = 1;
+    FAILS(LN_E_ARGUMENT, ln_model_tune(model, &o, &err));
     ln_model_free(model);
 }
 END_TEST
@@ -603,6 +641,7 @@ int main(void)
     tcase_add_test(t, every_objective_trades_cost_for_accuracy);
     tcase_add_test(t, exits_are_placed_where_they_do_most);
     tcase_add_test(t, an_open_session_freezes_the_model);
+    tcase_add_test(t, tuning_is_watched_and_stopped);
     tcase_add_test(t, a_session_outlives_its_model);
     tcase_add_test(t, bad_arguments_are_named);
     tcase_add_test(t, stopped_training_keeps_what_is_finished);

@@ -174,6 +174,7 @@ json "eval judges every point" "[p['point'] for p in d] == [0, 1] and all(
 says "eval as tables" 0 "^point  *alpha  *accuracy" "$LEENET" eval "$early" --data $pictures:first=20 --point 1 --rows 4
 says "eval of a point that is not there" 1 "has 2 operating points" "$LEENET" eval "$early" --data $pictures --point 2
 run "tune" "$LEENET" tune "$early" -o "$work/tuned.onnx" --json
+expect "tune shows progress" grep -q '^tune: 100 %' "$work/said"
 run "info after tune" "$LEENET" info "$work/tuned.onnx" --json
 json "tune is remembered" "d[0]['tuned'] is True and len(d[0]['points']) == 2"
 run "bench" "$LEENET" bench "$early" --rows 2 --min-ms 10 --stages

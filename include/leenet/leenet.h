@@ -127,7 +127,7 @@ typedef void (*ln_log_fn)(int32_t level, const char *text, void *payload);
 /* What a long call is doing. Frozen at the fields below; new ones are appended. */
 typedef struct ln_progress {
     size_t      struct_size;
-    const char *stage;          /* "features", "place", "head", "final", "gates", "time", "evaluate" */
+    const char *stage;          /* "tune", "features", "place", "head", "final", "gates", "evaluate" */
     uint32_t    exit;           /* for "head", "place" (which candidate), "gates" that learn one by one; else 0 */
     uint32_t    point;          /* for "gates": which operating point, else 0 */
     uint32_t    epoch;          /* 1..epochs; 0 where there are none */
@@ -137,7 +137,7 @@ typedef struct ln_progress {
     double      loss;           /* training loss; NaN where there is none */
     double      validation;     /* loss on rows held out; NaN where there is none */
     double      accuracy;       /* on rows held out, 0..1; NaN where there is none */
-    double      rows_per_second;
+    double      rows_per_second;/* NaN where no rows are counted */
     double      seconds_left;   /* of this stage; NaN if unknown */
 } ln_progress;
 
@@ -403,7 +403,8 @@ typedef struct ln_exit_options {
 LN_API LN_MUST_CHECK ln_status
 ln_exit_add(ln_model *model, const char *value, const ln_exit_options *options, ln_error *err);
 
-/* Adds `count` exits at candidates spread evenly by cost. */
+/* Adds `count` exits at candidates spread evenly by cost; at one with a quarter of the
+ * channels of the candidates around it, or fewer, only if too few others are left. */
 LN_API LN_MUST_CHECK ln_status
 ln_exit_add_auto(ln_model *model, uint32_t count, const ln_exit_options *options, ln_error *err);
 
@@ -583,15 +584,27 @@ LN_API double ln_point_threshold(const ln_model *model, uint32_t point, uint32_t
 LN_API LN_MUST_CHECK ln_status
 ln_point_set_default(ln_model *model, uint32_t point, ln_error *err);
 
+typedef struct ln_tune_options {
+    size_t         struct_size;
+    uint32_t       threads;     /* the model will run with; 0: 1 */
+    uint32_t       reserved;    /* 0 */
+    ln_progress_fn progress;
+    void          *progress_payload;
+} ln_tune_options;
+#define LN_TUNE_OPTIONS_INIT { sizeof(ln_tune_options), 0, 0, NULL, NULL }
+
+/* Measures which kernel and layout each convolution should use on this machine
+ * (seconds) and stores the choice in the model. What is chosen by rule stays
+ * unless something else is faster by more than what times vary by, so that
+ * calls mostly agree; they need not. LN_E_CANCELLED leaves the model as it
+ * was. */
+LN_API LN_MUST_CHECK ln_status
+ln_model_tune(ln_model *model, const ln_tune_options *options, ln_error *err);
+
 /* ---- Targets ------------------------------------------------------------ */
 
 enum { LN_AGAINST_LABELS = 0,   /* accuracy lost against the plain network */
        LN_AGAINST_PLAIN = 1 };  /* share of answers that differ from the plain network's */
-
-/* Measures which kernel and layout each convolution should use on this machine
- * (seconds) and stores the choice in the model. threads 0: 1. */
-LN_API LN_MUST_CHECK ln_status
-ln_model_tune(ln_model *model, uint32_t threads, ln_error *err);
 
 /* ---- Policies ----------------------------------------------------------- */
 

@@ -332,9 +332,11 @@ public:
         detail::check([&](ln_error *e) { return ln_point_set_default(get(), point, e); });
     }
 
-    void tune(std::uint32_t threads = 0)
+    void tune(ln_tune_options options = LN_TUNE_OPTIONS_INIT, const Progress &progress = nullptr)
     {
-        detail::check([&](ln_error *e) { return ln_model_tune(get(), threads, e); });
+        detail::Watch watch(progress);
+        watch.put_into(options);
+        detail::check([&](ln_error *e) { return ln_model_tune(get(), &options, e); }, &watch.thrown);
     }
 
     // Rows as this model wants them: inputs [count][C][H][W], labels [count] or nullptr.

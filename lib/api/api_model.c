@@ -125,10 +125,13 @@ ln_status ln_model_set_classes(ln_model *model, const char *const *names, const 
     return ln__model_set_classes(model, names, network_classes, count, err);
 }
 
-ln_status ln_model_tune(ln_model *model, uint32_t threads, ln_error *err)
+ln_status ln_model_tune(ln_model *model, const ln_tune_options *options, ln_error *err)
 {
+    ln_tune_options o;
+
     LN__REQUIRE(model, "ln_model_tune", err);
-    return ln__model_tune(model, threads, err);
+    ln_status st = ln__options_copy(&o, sizeof o, options, "ln_tune_options", err);
+    return st < 0 ? st : ln__model_tune(model, &o, err);
 }
 
 static ln_status read_rows(ln_data *data, const ln_model *model, size_t first, size_t count, const int32_t *map,

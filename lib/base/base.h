@@ -133,6 +133,7 @@ void     ln__rng_shuffle(ln__rng *rng, uint32_t *items, size_t count);
 /* ---- Threads and time --------------------------------------------------------- */
 
 double   ln__now(void);                 /* seconds, monotonic */
+double   ln__median(double *values, size_t n);  /* sorts them; n > 0 */
 uint32_t ln__cpu_count(void);           /* that this process may use; at least 1 */
 
 /* `count` workers asleep until run: run calls work(worker, payload) once on

@@ -43,11 +43,14 @@ const ln__graph *ln__engine_graph(const ln__engine *engine);
 /* Layout of a value in every plan, data NULL. */
 ln_status ln__engine_view(ln__view *out, ln__engine *engine, int32_t value, int64_t rows, ln_error *err);
 
+/* Told how many runs of one row are done; what it returns below LN_OK ends the work. */
+typedef ln_status (*ln__watch_fn)(uint32_t done, uint32_t total, void *payload, ln_error *err);
+
 /* Times the candidates of every convolution (direct blocked, Winograd, channels-last),
  * reorders counted, for one row and `threads`; the choice as one line of text
  * for the model file, with the CPU and version it holds for. */
 ln_status ln__engine_tune(ln__buffer *out, const ln__ctx *ctx, const ln__graph *fused,
-                          uint32_t threads, ln_error *err);
+                          uint32_t threads, ln__watch_fn watch, void *payload, ln_error *err);
 
 /* ---- Plans -------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 /* tune.c - measured choice of kernels. Every kind of kernel is timed where it
  * will run, with its posts; then the choice of each convolution is changed as
  * long as that makes the sum of kernels and reorders smaller; at last whole
- * runs decide between the outcome and the rule. */
+ * runs decide between the outcome and the rule. What gains less than times vary
+ * by is not taken, so that measuring again mostly gives the same choice. */
 #include "engine/plan.h"
 
 #include <float.h>
@@ -9,8 +10,10 @@
 #include <time.h>
 
 static const char kinds[] = { LN__DIRECT, LN__WINOGRAD, LN__NHWC };
-enum { KINDS = 3, RUNS = 12, ROUNDS = 8 };
+enum { KINDS = 3, RUNS = 12, ROUNDS = 21, FEWEST_ROUNDS = 5 };
+enum { OF_KIND = 1 + RUNS, OF_ALL = KINDS * OF_KIND + 2 * (1 + ROUNDS) };     /* runs, each first one a warm-up */
 #define LONGEST 1.0             /* seconds for the runs of one kind */
+#define GAIN    0.04            /* least share of a time that a change must save */
 
 /* One thread is timed by what it computed, so that neighbours on the machine do not decide. */
 static double thread_seconds(void)
@@ -25,9 +28,25 @@ typedef struct ln__trial {
     ln__cut *cut;
     uint32_t threads;
     double (*clock)(void);
+    ln__watch_fn watch;
+    void *payload;
+    uint32_t done;              /* runs */
+    int omp;                    /* the caller's OpenMP count */
     double *seconds[KINDS];     /* [n_nodes], DBL_MAX: not to be had */
     double reorder_per_byte;
 } ln__trial;
+
+/* The watcher runs under the caller's OpenMP count. */
+static ln_status advance(ln__trial *t, uint32_t done, ln_error *err)
+{
+    t->done = done;
+    if (!t->watch)
+        return LN_OK;
+    ln__omp_leave(t->omp);
+    ln_status st = t->watch(done, OF_ALL, t->payload, err);
+    ln__omp_enter(t->threads);
+    return st;
+}
 
 /* Memory a run of the whole network needs. */
 typedef struct ln__rig { ln__plan *plan; void *arena, **in, **out; int32_t n_in, n_out; } ln__rig;
@@ -78,16 +97,21 @@ static ln_status rig_make(ln__rig *rig, const ln__trial *t, ln__engine *engine, 
     return st;
 }
 
-static ln_status rig_run(ln__rig *rig, ln_error *err)
+/* One run, its seconds by the trial's clock if wanted. */
+static ln_status rig_run(ln__rig *rig, ln__trial *t, double *seconds, ln_error *err)
 {
-    return ln__plan_run(rig->plan, rig->arena, (float *const *)rig->in, (float *const *)rig->out, err);
+    double before = t->clock();
+    ln_status st = ln__plan_run(rig->plan, rig->arena, (float *const *)rig->in, (float *const *)rig->out, err);
+    if (seconds)
+        *seconds = t->clock() - before;
+    return st < 0 ? st : advance(t, t->done + 1, err);
 }
 
 /* Least seconds of every step over some runs. */
-static ln_status rig_time(ln__rig *rig, const ln__trial *t, ln_error *err)
+static ln_status rig_time(ln__rig *rig, ln__trial *t, ln_error *err)
 {
     size_t n = rig->plan->n_steps;
-    ln_status st = rig_run(rig, err);
+    ln_status st = rig_run(rig, t, NULL, err);
     double *seconds = ln__array(t->ctx, n + 1, sizeof *seconds);
     if (!seconds)
         return ln__fail_nomem(err, t->ctx, n * sizeof *seconds);
@@ -97,7 +121,7 @@ static ln_status rig_time(ln__rig *rig, const ln__trial *t, ln_error *err)
     rig->plan->clock = t->clock;
     double begin = ln__now();
     for (int run = 0; st >= 0 && run < RUNS && (run < 3 || ln__now() - begin < LONGEST); run++)
-        st = rig_run(rig, err);
+        st = rig_run(rig, t, NULL, err);
     return st;
 }
 
@@ -183,7 +207,7 @@ static void descend(ln__engine *e, const ln__trial *t)
                 char before = e->choice[i];
                 e->choice[i] = kinds[k];
                 double now = cost(e, t);
-                if (now < best) {
+                if (now < best - GAIN * t->seconds[kind_of(before)][i]) {
                     best = now;
                     gained = true;
                 } else {
@@ -195,27 +219,39 @@ static void descend(ln__engine *e, const ln__trial *t)
     ln__layout_assign(e);
 }
 
-/* True if choice b runs the whole network faster than a. */
-static ln_status faster(bool *out, const ln__trial *t, ln__engine *a, ln__engine *b, ln_error *err)
+/* Medians of runs of both in turn, each leading every other time. */
+static ln_status race(double median[2], ln__rig rigs[2], ln__trial *t, ln_error *err)
+{
+    double seconds[2][ROUNDS], begin = ln__now();
+    ln_status st = rig_run(&rigs[0], t, NULL, err);
+    size_t round = 0;
+    if (st >= 0)
+        st = rig_run(&rigs[1], t, NULL, err);
+    for (; st >= 0 && round < ROUNDS && (round < FEWEST_ROUNDS || ln__now() - begin < LONGEST); round++)
+        for (size_t i = 0; st >= 0 && i < 2; i++) {
+            size_t k = (round + i) % 2;
+            st = rig_run(&rigs[k], t, &seconds[k][round], err);
+        }
+    for (int k = 0; st >= 0 && k < 2; k++)
+        median[k] = ln__median(seconds[k], round);
+    return st;
+}
+
+/* True if choice b runs the whole network clearly faster than a. */
+static ln_status faster(bool *out, ln__trial *t, ln__engine *a, ln__engine *b, ln_error *err)
 {
     ln__rig rigs[2] = { { 0 } };
-    double least[2] = { DBL_MAX, DBL_MAX };
+    double median[2] = { 0 };
     ln_status st = rig_make(&rigs[0], t, a, err);
     if (st < 0)
         return st;
     st = rig_make(&rigs[1], t, b, err);
-    double begin = ln__now();
-    for (int round = 0; st >= 0 && round < ROUNDS && (round < 2 || ln__now() - begin < LONGEST); round++)
-        for (int k = 0; st >= 0 && k < 2; k++)
-            for (int run = 0; st >= 0 && run < 2; run++) {
-                double before = t->clock();
-                st = rig_run(&rigs[k], err);
-                least[k] = LN__MIN(least[k], t->clock() - before);
-            }
-    if (st >= 0 || rigs[1].plan)
+    if (st >= 0) {
+        st = race(median, rigs, t, err);
         rig_free(&rigs[1], t->ctx);
+    }
     rig_free(&rigs[0], t->ctx);
-    *out = st >= 0 && least[1] < least[0];
+    *out = st >= 0 && median[1] < (1.0 - GAIN) * median[0];
     return st;
 }
 
@@ -228,8 +264,10 @@ static ln_status tune(ln__buffer *out, ln__trial *t, ln__engine *rule, char *cho
     for (int k = 0; k < KINDS; k++)
         for (size_t i = 0; i < nodes; i++)
             t->seconds[k][i] = DBL_MAX;
-    for (int k = 0; st >= 0 && k < KINDS && rule->block > 1; k++)
+    for (int k = 0; st >= 0 && k < KINDS && rule->block > 1; k++) {
         st = time_kind(t, k, rule, choice, err);
+        t->done = (uint32_t)(k + 1) * OF_KIND;
+    }
     if (st < 0)
         return st;
     /* Every convolution starts from its fastest kernel that was timed. */
@@ -237,7 +275,7 @@ static ln_status tune(ln__buffer *out, ln__trial *t, ln__engine *rule, char *cho
     for (size_t i = 0; i < nodes; i++)
         for (int k = 0; k < KINDS; k++) {
             int now = kind_of(choice[i]);
-            if (now >= 0 && t->seconds[k][i] < t->seconds[now][i] && kinds[k] != LN__NHWC)
+            if (now >= 0 && t->seconds[k][i] < (1.0 - GAIN) * t->seconds[now][i] && kinds[k] != LN__NHWC)
                 choice[i] = kinds[k];
         }
     st = engine_with(&measured, t, choice, err);
@@ -247,15 +285,17 @@ static ln_status tune(ln__buffer *out, ln__trial *t, ln__engine *rule, char *cho
     if (memcmp(measured->choice, rule->choice, nodes))
         st = faster(&better, t, rule, measured, err);
     if (st >= 0)
+        st = advance(t, OF_ALL, err);
+    if (st >= 0)
         ln__choice_write(out, better ? measured : rule);
     ln__engine_release(measured);
     return st;
 }
 
 ln_status ln__engine_tune(ln__buffer *out, const ln__ctx *ctx, const ln__graph *fused,
-                          uint32_t threads, ln_error *err)
+                          uint32_t threads, ln__watch_fn watch, void *payload, ln_error *err)
 {
-    ln__trial t = { .ctx = ctx, .graph = fused, .threads = threads ? threads : 1,
+    ln__trial t = { .ctx = ctx, .graph = fused, .threads = threads ? threads : 1, .watch = watch, .payload = payload,
                     .clock = threads > 1 ? ln__now : thread_seconds, .reorder_per_byte = 2e-10 };
     ln__engine *rule = NULL;
     size_t nodes = (size_t)fused->n_nodes;
@@ -269,10 +309,10 @@ ln_status ln__engine_tune(ln__buffer *out, const ln__ctx *ctx, const ln__graph *
     st = had ? ln__engine_make(&rule, ctx, fused, err) : ln__fail_nomem(err, ctx, nodes * sizeof(double));
     if (st >= 0) st = ln__choice_rule(rule, err);
     if (st >= 0) {
-        int before = ln__omp_enter(t.threads);
+        t.omp = ln__omp_enter(t.threads);
         ln__layout_assign(rule);
         st = tune(out, &t, rule, choice, err);
-        ln__omp_leave(before);
+        ln__omp_leave(t.omp);
     }
     if (st >= 0 && !out->ok)
         st = ln__fail_nomem(err, ctx, nodes);

@@ -1,7 +1,6 @@
 /* measure.c - what each stage, head and gate takes on this machine. */
 #include "session/lane.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static ln__lane *lane_of(ln_session *session, uint32_t i)
@@ -35,18 +34,6 @@ static double clocks(ln_session *session, uint32_t stage, bool heads, size_t row
     for (uint32_t i = 0; i < lanes; i++)
         seconds += heads ? session->lanes[i].head_seconds[stage] : session->lanes[i].stage_seconds[stage];
     return seconds / lanes;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, uint32_t n)
-{
-    qsort(values, n, sizeof *values, by_value);
-    return n % 2 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
 }
 
 static ln_status measure_mode(ln_session *session, const ln__run_request *run, uint32_t repeats, double *times, ln_error *err)
@@ -89,13 +76,13 @@ ln_status ln__session_measure(ln_session *session, const float *input, size_t ro
     memset(out, 0, stages * sizeof *out);
     st = measure_mode(session, &run, repeats, times, err);
     for (uint32_t s = 0; st == LN_OK && s < stages; s++)
-        out[s].backbone_ms = median(times + (size_t)s * repeats, repeats);
+        out[s].backbone_ms = ln__median(times + (size_t)s * repeats, repeats);
     run.mode = LN__RUN_STAY;
     bool heads = heads_are_there(session->model);
     if (st == LN_OK && heads)
         st = measure_mode(session, &run, repeats, times, err);
     for (uint32_t s = 0; st == LN_OK && heads && s + 1 < stages; s++)
-        out[s].head_ms = median(times + (size_t)s * repeats, repeats);
+        out[s].head_ms = ln__median(times + (size_t)s * repeats, repeats);
     ln__free(&session->ctx, times);
     return st;
 }

@@ -28,7 +28,8 @@ ln_status ln__report(ln__reporter *reporter, ln_progress *progress, bool always,
     if (!reporter->progress || (!always && now - reporter->shown < 0.05))
         return LN_OK;
     reporter->shown = now;
-    progress->rows_per_second = elapsed > 0 ? (double)progress->done / elapsed : 0;
+    if (!isnan(progress->rows_per_second))
+        progress->rows_per_second = elapsed > 0 ? (double)progress->done / elapsed : 0;
     progress->seconds_left = progress->done ? elapsed * (double)(progress->total - progress->done) / (double)progress->done : NAN;
     if (reporter->progress(progress, reporter->payload))
         return ln__fail(err, LN_E_CANCELLED, "stopped on request during '%s'", progress->stage);

@@ -9,7 +9,7 @@ ln_status ln__exits_place(ln_model *model, ln_data *rows, const ln_place_options
                           size_t *count, ln_error *err);     /* options->heads is given */
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err);
 ln_status ln__policies_train(ln_model *model, ln_data *rows, const ln_policy_options *options, ln_error *err);
-ln_status ln__model_tune(ln_model *model, uint32_t threads, ln_error *err);
+ln_status ln__model_tune(ln_model *model, const ln_tune_options *options, ln_error *err);
 
 enum { LN__MAX_BATCH = 1024 };
 

@@ -203,29 +203,3 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
         training_free(&model->ctx, job.training);
     return st;
 }
-
-ln_status ln__model_tune(ln_model *model, uint32_t threads, ln_error *err)
-{
-    ln__graph *folded, *fused;
-    ln__buffer text;
-    ln_status st = ln__model_change(model, "ln_model_tune", err);
-
-    if (st == LN_OK)
-        st = ln__model_fuse(&folded, &fused, model, LN__NO_VALUE, err);
-    if (st < 0)
-        return st;
-    ln__buffer_init(&text, &model->ctx);
-    st = ln__engine_tune(&text, &model->ctx, fused, threads ? threads : 1, err);
-    ln__graph_free(fused);
-    ln__graph_free(folded);
-    ln__buffer_put(&text, "", 1);
-    char *kernels = st == LN_OK && text.ok ? ln__strdup(&model->ctx, (char *)text.data) : NULL;
-    ln__buffer_free(&text);
-    if (st == LN_OK && !kernels)
-        st = ln__fail_nomem(err, &model->ctx, 1);
-    if (st < 0)
-        return st;
-    ln__free(&model->ctx, model->kernels);
-    model->kernels = kernels;
-    return LN_OK;
-}
