@@ -209,29 +209,44 @@ ln_status ln__exit_candidates(const ln_model *model, ln_exit_candidate *out, siz
 
 typedef struct choice { uint32_t wanted; int32_t *values; ln__candidate *places; } choice;
 
-static int32_t leave_free(const ln_model *model, const ln__candidate *list, int32_t count, ln__candidate *places)
+static bool is_taken(const ln_model *model, int32_t value)
+{
+    for (uint32_t e = 0; e < model->n_exits; e++)
+        if (model->exits[e].value == value)
+            return true;
+    return false;
+}
+
+/* Where a block squeezes its channels before it widens them again (SqueezeNet): a head has little to read there. */
+static bool is_narrow(const ln_model *model, const ln__candidate *list, int32_t count, int32_t k)
+{
+    if (k == 0 || k == count - 1)
+        return false;
+    const ln__tensor *of = model->one_row->of;
+    int64_t least = LN__MIN(of[list[k - 1].value].dim[1], of[list[k + 1].value].dim[1]);
+    return of[list[k].value].dim[1] <= least / 4;
+}
+
+static int32_t leave_free(const ln_model *model, const ln__candidate *list, int32_t count, bool narrow, ln__candidate *places)
 {
     int32_t n = 0;
 
-    for (int32_t k = 0; k < count; k++) {
-        bool taken = false;
-        for (uint32_t e = 0; e < model->n_exits; e++)
-            taken = taken || model->exits[e].value == list[k].value;
-        if (!taken)
+    for (int32_t k = 0; k < count; k++)
+        if (!is_taken(model, list[k].value) && (narrow || !is_narrow(model, list, count, k)))
             places[n++] = list[k];
-    }
     return n;
 }
 
 /* Exit i at the candidate nearest to (i + 1) / (wanted + 1) of the multiply-adds,
- * each candidate at most once and enough left for the exits after it. */
+ * each candidate at most once and enough left for the exits after it; narrow
+ * ones only if there are not enough others. */
 static ln_status choose_spread(const ln_model *model, const ln__candidate *list, int32_t count,
                                void *payload, ln_error *err)
 {
     choice *to = payload;
-    int32_t wanted = (int32_t)to->wanted, next = 0;
+    int32_t wanted = (int32_t)to->wanted, next = 0, wide = leave_free(model, list, count, false, to->places);
 
-    count = leave_free(model, list, count, to->places);
+    count = wide < wanted ? leave_free(model, list, count, true, to->places) : wide;
     if (count < wanted)
         return ln__fail(err, LN_E_ARGUMENT, "%s: %u exits wanted, the network has %d free places for exits", model->path,
                         to->wanted, count);
