@@ -601,11 +601,6 @@ typedef struct ln_tune_options {
 LN_API LN_MUST_CHECK ln_status
 ln_model_tune(ln_model *model, const ln_tune_options *options, ln_error *err);
 
-/* ---- Targets ------------------------------------------------------------ */
-
-enum { LN_AGAINST_LABELS = 0,   /* accuracy lost against the plain network */
-       LN_AGAINST_PLAIN = 1 };  /* share of answers that differ from the plain network's */
-
 /* ---- Policies ----------------------------------------------------------- */
 
 /* A policy decides exits: it gives every row a score in 0..1 at each exit, and
@@ -658,6 +653,78 @@ typedef struct ln_policy_options {
 LN_API LN_MUST_CHECK ln_status
 ln_policy_train(ln_model *model, ln_data *rows, const ln_policy_options *options, ln_error *err);
 
+/* ---- Settings and targets ------------------------------------------------ */
+
+/* A setting is one position of a policy's knob: an operating point, which gives
+ * the scores, and a threshold for every exit. A policy's settings form a curve
+ * that training leaves: the first never leaves early, the last leaves as early
+ * as it can. */
+typedef struct ln_setting {
+    size_t   struct_size;
+    int32_t  policy;
+    uint32_t index;             /* in the policy's curve */
+    uint32_t point;             /* the operating point that gives the scores */
+    uint32_t rows;              /* behind the next five, none seen by the heads that judged them */
+    double   accuracy, plain_accuracy;
+    double   params_share, macs_share, time_share;  /* expected, of the plain network */
+    uint32_t calibration_rows;  /* behind the next three; 0: ln_policy_calibrate was not called since */
+    uint32_t lost;              /* right in the plain network, wrong here */
+    uint32_t gained;            /* wrong in the plain network, right here */
+    uint32_t changed;           /* another answer than the plain network's */
+} ln_setting;
+#define LN_SETTING_INIT { sizeof(ln_setting), 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0 }
+
+/* Length of the policy's curve; 0: it was not trained. */
+LN_API uint32_t  ln_setting_count(const ln_model *model, int32_t policy);
+LN_API ln_status ln_setting_get(const ln_model *model, int32_t policy, uint32_t index,
+                                ln_setting *out, ln_error *err);
+
+typedef struct ln_calibrate_options {
+    size_t         struct_size;
+    uint32_t       threads;     /* 0: all */
+    uint32_t       reserved;    /* 0 */
+    uint64_t       max_memory;  /* as in ln_train_options */
+    const char    *cache_folder;
+    ln_progress_fn progress;
+    void          *progress_payload;
+} ln_calibrate_options;
+#define LN_CALIBRATE_OPTIONS_INIT { sizeof(ln_calibrate_options), 0, 0, 0, NULL, NULL, NULL }
+
+/* Counts, at every setting of every policy, what it loses and gains on rows
+ * that neither heads nor gates have learned from. Targets with max_drop rest on
+ * these counts. Counts of an earlier call are replaced. LN_SKIPPED if pictures
+ * were left out; LN_E_STATE without settings or with a session open. */
+LN_API LN_MUST_CHECK ln_status
+ln_policy_calibrate(ln_model *model, ln_data *rows, const ln_calibrate_options *options, ln_error *err);
+
+enum { LN_AGAINST_LABELS = 0,   /* accuracy lost against the plain network */
+       LN_AGAINST_PLAIN = 1 };  /* share of answers that differ from the plain network's */
+
+typedef struct ln_target {
+    size_t  struct_size;
+    int32_t policy;             /* LN_POLICY_* */
+    int32_t cost;               /* LN_COST_* that the budget speaks of, and "cheapest" */
+    double  budget;             /* mean cost at most this share of the plain network's; 0: not asked */
+    double  max_drop;           /* at most so many points of accuracy lost (0.5: half a point), or of
+                                   answers changed; negative: not asked */
+    double  confidence;         /* that max_drop holds, 0.5 or more; 0: 0.95 */
+    int32_t against;            /* LN_AGAINST_* */
+    uint32_t reserved;          /* 0 */
+} ln_target;
+#define LN_TARGET_INIT { sizeof(ln_target), LN_POLICY_GATE, LN_COST_TIME, 0.0, -1.0, 0.0, LN_AGAINST_LABELS, 0 }
+
+/* The setting that a target leads to. With a budget, the most accurate one
+ * expected to keep it; with max_drop, the cheapest one certified, by a test that
+ * is valid for any number of rows (docs/methods.md); with both, the most accurate
+ * certified one that keeps the budget. LN_UNCERTIFIED: the calibration rows do
+ * not allow it. *out is then the setting that never leaves early and
+ * *rows_needed (may be NULL) says about how many rows would do if they behaved as
+ * those there are; UINT64_MAX: the loss is too near to max_drop, or above.
+ * LN_E_ARGUMENT if no setting keeps the budget, LN_E_STATE without settings. */
+LN_API LN_MUST_CHECK ln_status
+ln_target_resolve(const ln_model *model, const ln_target *target, ln_setting *out,
+                  uint64_t *rows_needed, ln_error *err);
+
 /* ---- Inference ---------------------------------------------------------- */
 
 typedef struct ln_session ln_session;
@@ -668,13 +735,15 @@ typedef struct ln_session_options {
     uint32_t threads;           /* 0: 1 */
     uint32_t use_point;         /* 1: `point` below, 0: the model's default */
     uint32_t point;
+    const ln_target *target;    /* what to choose the setting by; NULL: an operating point as it is */
 } ln_session_options;
-#define LN_SESSION_OPTIONS_INIT { sizeof(ln_session_options), 0, 0, 0, 0 }
+#define LN_SESSION_OPTIONS_INIT { sizeof(ln_session_options), 0, 0, 0, 0, NULL }
 
 /* Builds every plan the session will need; answering builds and allocates
  * nothing. The model is kept alive and frozen: changing it gives LN_E_STATE.
- * A model without exits or operating points runs to its end. LN_E_STATE if
- * exits are not trained yet. */
+ * A model without exits or operating points runs to its end. LN_UNCERTIFIED if
+ * the target could not be certified: the session is open and never leaves early.
+ * LN_E_STATE if exits are not trained yet. */
 LN_API LN_MUST_CHECK ln_status
 ln_session_open(ln_session **out, ln_model *model,
                 const ln_session_options *options, ln_error *err);
@@ -683,6 +752,17 @@ LN_API void ln_session_free(ln_session *session);
 /* Moves an open session to another operating point. */
 LN_API LN_MUST_CHECK ln_status
 ln_session_set_point(ln_session *session, uint32_t point, ln_error *err);
+
+/* Moves it to what the target leads to, as ln_target_resolve says. */
+LN_API LN_MUST_CHECK ln_status
+ln_session_set_target(ln_session *session, const ln_target *target, ln_error *err);
+
+/* Moves it to a setting. */
+LN_API LN_MUST_CHECK ln_status
+ln_session_set_setting(ln_session *session, int32_t policy, uint32_t index, ln_error *err);
+
+/* The setting in use; LN_E_STATE if an operating point itself, or none, is. */
+LN_API ln_status ln_session_get_setting(const ln_session *session, ln_setting *out, ln_error *err);
 
 typedef struct ln_result {  /* frozen at 32 bytes: arrays of it cross the ABI */
     int32_t  label;

@@ -19,7 +19,43 @@ ln_status ln_session_open(ln_session **out, ln_model *model, const ln_session_op
         request.point = o.point;
     else if (model->n_points)
         request.point = model->default_point;
-    return ln__session_open(out, model, &request, err);
+    if (o.target && o.use_point)
+        return ln__fail(err, LN_E_ARGUMENT, "ln_session_options: a point and a target are given; one of them");
+    st = ln__session_open(out, model, &request, err);
+    if (st < 0 || !o.target)
+        return st;
+    st = ln_session_set_target(*out, o.target, err);
+    if (st < 0) {
+        ln__session_close(*out);
+        *out = NULL;
+    }
+    return st;
+}
+
+ln_status ln_session_set_target(ln_session *session, const ln_target *target, ln_error *err)
+{
+    ln_target t;
+
+    LN__REQUIRE(session, "ln_session_set_target", err);
+    LN__REQUIRE(target, "ln_session_set_target", err);
+    ln_status st = ln__options_copy(&t, sizeof t, target, "ln_target", err);
+    return st < 0 ? st : ln__session_set_target(session, &t, err);
+}
+
+ln_status ln_session_set_setting(ln_session *session, int32_t policy, uint32_t index, ln_error *err)
+{
+    LN__REQUIRE(session, "ln_session_set_setting", err);
+    return ln__session_set_setting(session, policy, index, err);
+}
+
+ln_status ln_session_get_setting(const ln_session *session, ln_setting *out, ln_error *err)
+{
+    LN__REQUIRE(session, "ln_session_get_setting", err);
+    LN__REQUIRE(out, "ln_session_get_setting", err);
+    const ln_setting *setting = ln__session_setting(session);
+    if (!setting)
+        return ln__fail(err, LN_E_STATE, "the session uses an operating point as it is, no setting");
+    return ln__info_copy(out, setting, sizeof *setting, "ln_setting", err);
 }
 
 void ln_session_free(ln_session *session)

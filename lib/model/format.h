@@ -15,6 +15,7 @@
 #define LN__KEY_EXIT             "leenet.exit."
 #define LN__KEY_POINTS           "leenet.points"
 #define LN__KEY_POINT            "leenet.point."
+#define LN__KEY_CURVE            "leenet.curve."
 #define LN__KEY_DEFAULT_POINT    "leenet.default_point"
 #define LN__KEY_KERNELS          "leenet.kernels"
 

@@ -63,6 +63,7 @@ void ln__point_free(ln__point *point, const ln__ctx *ctx)
 
 void ln__model_drop_points(ln_model *model)
 {
+    ln__model_drop_curves(model);
     for (uint32_t i = 0; i < model->n_points; i++)
         ln__point_free(&model->points[i], &model->ctx);
     ln__free(&model->ctx, model->points);

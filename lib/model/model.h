@@ -34,6 +34,14 @@ typedef struct ln__point {
     double        shares[LN__MAX_EXITS + 1];    /* of those rows that left at each exit */
 } ln__point;
 
+/* The settings of one policy, the most careful first. */
+typedef struct ln__curve {
+    uint32_t    count;          /* 0: not trained */
+    ln_setting *setting;        /* [count] */
+    double     *threshold;      /* [count][exits] */
+} ln__curve;
+enum { LN__POLICIES = LN_POLICY_ORACLE };   /* those that have curves */
+
 /* The last linear layer replaced by one for other classes. Weight and bias have the
  * shape the network's own had, but for the number of outputs, and stand in the
  * graph's constants. */
@@ -79,6 +87,7 @@ struct ln_model {
 
     ln__exit    *exits;         uint32_t n_exits;    /* by depth */
     ln__point   *points;        uint32_t n_points, default_point;
+    ln__curve    curves[LN__POLICIES];
     ln__final    final;
     char        *kernels;       /* ln__engine_tune's text or NULL */
 
@@ -95,6 +104,27 @@ void      ln__model_drop_training(ln_model *model);
 void      ln__point_free(ln__point *point, const ln__ctx *ctx);
 /* Takes the point over. */
 ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err);
+
+/* What the settings of a curve stand on. */
+typedef struct ln__curve_basis {
+    const uint32_t *point;      /* [scorers] the operating point that each scorer is */
+    const double   *time;       /* [exits + 1] shares of the plain network's */
+    uint32_t        rows;
+    double          plain_accuracy;
+} ln__curve_basis;
+/* Replaces the policy's curve. */
+ln_status ln__curve_store(ln_model *model, int32_t policy, const ln__settings *settings, const ln__curve_basis *basis, ln_error *err);
+void      ln__curve_free(ln__curve *curve, const ln__ctx *ctx);
+void      ln__model_drop_curves(ln_model *model);
+uint32_t  ln__setting_count(const ln_model *model, int32_t policy);
+/* LN_E_STATE if the policy has no settings, LN_E_ARGUMENT if not that one. */
+ln_status ln__setting_find(const ln_setting **setting, const double **thresholds, const ln_model *model, int32_t policy,
+                           uint32_t index, ln_error *err);
+double    ln__setting_cost(const ln_setting *setting, int32_t cost);    /* share of the plain network's */
+void      ln__curve_print(ln__buffer *to, const ln__curve *curve, uint32_t index, uint32_t exits);
+ln_status ln__curves_read(ln_model *model, ln_error *err);
+/* LN_UNCERTIFIED: *out is the first setting, *rows says how many calibration rows would do. */
+ln_status ln__target_resolve(const ln_model *model, const ln_target *target, const ln_setting **out, uint64_t *rows, ln_error *err);
 
 /* The one all sessions share (built once, freed with the model or when it changes). */
 ln_status ln__model_shared(const ln__runnable **out, ln_model *model, ln_error *err);

@@ -111,6 +111,24 @@ static void save_point(saving *s, uint32_t p)
     set_numbers(s, key, point->shares, point->gates.exits + 1);
 }
 
+static void save_curves(saving *s)
+{
+    char key[96];
+
+    for (int32_t p = 0; p < LN__POLICIES; p++) {
+        const ln__curve *curve = &s->model->curves[p];
+        if (!curve->count)
+            continue;
+        snprintf(key, sizeof key, LN__KEY_CURVE "%s", ln_policy_name(p));
+        set_numbers(s, key, &(double){ curve->count }, 1);
+        for (uint32_t i = 0; i < curve->count; i++) {
+            snprintf(key, sizeof key, LN__KEY_CURVE "%s.%u", ln_policy_name(p), i);
+            ln__curve_print(&s->text, curve, i, s->model->n_exits);
+            set_text(s, key);
+        }
+    }
+}
+
 static ln_status save_points(saving *s, ln_error *err)
 {
     const ln_model *model = s->model;
@@ -149,6 +167,7 @@ ln_status ln__model_save(const ln_model *model, const char *path, ln_error *err)
     for (uint32_t e = 0; e < model->n_exits; e++)
         save_exit(&s, e);
     st = save_points(&s, err);
+    save_curves(&s);
     if (model->kernels)
         ln__onnx_set_metadata(s.edit, LN__KEY_KERNELS, model->kernels);
     if (st == LN_OK && !s.text.ok)

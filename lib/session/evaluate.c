@@ -11,6 +11,8 @@ typedef struct judging {
     ln_evaluation *out;
     const uint32_t *points;     /* what was asked for, or the session's own */
     size_t         n_points;
+    const ln_setting *setting;  /* the session's own before; NULL: none */
+    bool           own;         /* what the session was set to is judged */
     size_t         batch;
     int32_t       *map;         /* data class -> answer */
     bool          *among;       /* answers that compete */
@@ -77,11 +79,31 @@ static ln_status run_timed(judging *j, ln__run_mode mode, size_t n, double *seco
     return st;
 }
 
+/* What was set before is in range, so setting it again cannot fail. */
+static void restore_point(ln_session *session, int64_t point, const ln_setting *setting)
+{
+    double params[LN__MAX_EXITS + 1];
+
+    if (setting && ln__session_set_setting(session, setting->policy, setting->index, NULL) == LN_OK)
+        return;
+    if (point >= 0 && ln__session_set_point(session, (uint32_t)point, NULL) == LN_OK)
+        return;
+    session->gates = NULL;
+    session->threshold = NULL;
+    session->setting = NULL;
+    session->point = -1;
+    ln__model_cost_shares(session->model, NULL, params, session->macs_share);
+}
+
 static ln_status judge_point(judging *j, size_t p, size_t n, ln_error *err)
 {
     size_t exits = j->model->n_exits + 1;
-    ln_status st = ln__session_set_point(j->session, j->points[p], err);
+    ln_status st = LN_OK;
 
+    if (j->own)
+        restore_point(j->session, j->points[p], j->setting);
+    else
+        st = ln__session_set_point(j->session, j->points[p], err);
     if (st == LN_OK)
         st = run_timed(j, LN__RUN_EARLY, n, &j->seconds[p], err);
     for (size_t i = 0; st == LN_OK && i < n; i++) {
@@ -193,24 +215,12 @@ static ln_status check_out(const ln_evaluation *out, size_t n, ln_error *err)
     return LN_OK;
 }
 
-/* A point that was set before is in range, so setting it again cannot fail. */
-static void restore_point(ln_session *session, int64_t point)
-{
-    double params[LN__MAX_EXITS + 1];
-
-    if (point >= 0 && ln__session_set_point(session, (uint32_t)point, NULL) == LN_OK)
-        return;
-    session->gates = NULL;
-    session->point = -1;
-    ln__model_cost_shares(session->model, NULL, params, session->macs_share);
-}
-
 ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
                                ln_evaluation *out, ln_error *err)
 {
     int64_t before = session->point;
     uint32_t own = session->point >= 0 ? (uint32_t)session->point : 0;
-    judging j = { .session = session, .model = session->model, .options = options, .out = out, .points = options->points,
+    judging j = { .session = session, .model = session->model, .options = options, .out = out, .points = options->points, .setting = ln__session_setting(session),
                   .n_points = options->n_points, .batch = options->rows ? options->rows : 1 };
 
     if (options->n_points == 0)
@@ -224,6 +234,7 @@ ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_eval
     else if (!j.points) {
         j.points = &own;
         j.n_points = 1;
+        j.own = true;
     }
     for (size_t p = 0; p < j.n_points; p++)
         if (j.points[p] >= session->model->n_points)
@@ -234,7 +245,7 @@ ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_eval
         st = judging_init(&j, data, err);
     if (st == LN_OK)
         st = judge_all(&j, data, err);
-    restore_point(session, before);
+    restore_point(session, before, j.setting);
     if (st == LN_OK && j.rows == 0)
         st = ln__fail(err, LN_E_ARGUMENT, "no row could be read");
     for (size_t p = 0; st == LN_OK && p < LN__MAX(j.n_points, 1); p++)

@@ -84,6 +84,8 @@ struct ln_session {
     ln__runnable    own;        /* engine NULL: uses the model's shared one */
     const ln__runnable *runnable;
     const ln__gates *gates;     /* NULL: no operating point */
+    const double   *threshold;  /* [E] of the point itself or of a setting */
+    const ln_setting *setting;  /* NULL: the point as it is */
     int64_t         point;
     uint32_t        max_rows, threads;
     ln__lane       *split;      /* splits a row over all threads; NULL with one thread */

@@ -9,6 +9,7 @@ enum { LARGEST_GROUP = 8 };
 const ln_model *ln__session_model(const ln_session *session) { return session->model; }
 uint32_t ln__session_max_rows(const ln_session *session) { return session->max_rows; }
 bool ln__session_has_gates(const ln_session *session) { return session->gates != NULL; }
+const ln_setting *ln__session_setting(const ln_session *session) { return session->setting; }
 uint32_t ln__session_threads(const ln_session *session) { return session->threads; }
 
 void ln__session_close(ln_session *session)
@@ -55,9 +56,38 @@ ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *e
     if (point >= model->n_points)
         return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", point, model->n_points);
     session->gates = &model->points[point].gates;
+    session->threshold = session->gates->threshold;
+    session->setting = NULL;
     session->point = point;
     ln__model_cost_shares(model, session->gates, params, session->macs_share);
     return LN_OK;
+}
+
+ln_status ln__session_set_setting(ln_session *session, int32_t policy, uint32_t index, ln_error *err)
+{
+    const ln_setting *setting;
+    const double *threshold;
+    ln_status st = ln__setting_find(&setting, &threshold, session->model, policy, index, err);
+
+    if (st == LN_OK)
+        st = ln__session_set_point(session, setting->point, err);
+    if (st < 0)
+        return st;
+    session->threshold = threshold;
+    session->setting = setting;
+    return LN_OK;
+}
+
+ln_status ln__session_set_target(ln_session *session, const ln_target *target, ln_error *err)
+{
+    const ln_setting *setting;
+    uint64_t rows;
+    ln_status found = ln__target_resolve(session->model, target, &setting, &rows, err);
+
+    if (found < 0)
+        return found;
+    ln_status st = ln__session_set_setting(session, target->policy, setting->index, err);
+    return st < 0 ? st : found;
 }
 
 static int64_t group_for(uint32_t rows)

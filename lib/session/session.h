@@ -19,6 +19,9 @@ uint32_t  ln__session_max_rows(const ln_session *session);
 bool      ln__session_has_gates(const ln_session *session);   /* an operating point is set */
 uint32_t  ln__session_threads(const ln_session *session);
 ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *err);
+ln_status ln__session_set_setting(ln_session *session, int32_t policy, uint32_t index, ln_error *err);
+ln_status ln__session_set_target(ln_session *session, const ln_target *target, ln_error *err);
+const ln_setting *ln__session_setting(const ln_session *session);   /* NULL: an operating point as it is, or none */
 
 /* ---- Running ------------------------------------------------------------------------- */
 

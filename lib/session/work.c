@@ -76,7 +76,7 @@ static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, s
     if (!late)
         head_answer(lane, exit, slot, features);
     float score = gates ? ln__score(gates, exit, &sight) : 0.0f;
-    bool leaves = gates && score > gates->threshold[exit];
+    bool leaves = gates && score > session->threshold[exit];
     lane->scores[(size_t)slot * session->model->n_exits + exit] = score;
     if (late && (leaves || wanted))
         head_answer(lane, exit, slot, features);

@@ -10,6 +10,7 @@ ln_status ln__exits_place(ln_model *model, ln_data *rows, const ln_place_options
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err);
 ln_status ln__policies_train(ln_model *model, ln_data *rows, const ln_policy_options *options, ln_error *err);
 ln_status ln__model_tune(ln_model *model, const ln_tune_options *options, ln_error *err);
+ln_status ln__calibrate(ln_model *model, ln_data *rows, const ln_calibrate_options *options, ln_error *err);
 
 enum { LN__MAX_BATCH = 1024 };
 
@@ -64,6 +65,15 @@ void      ln__features_free(ln__features *features, const ln__ctx *ctx);
  * one channel. The same rng gives the same change. */
 void      ln__augment(float *input, float *scratch, uint32_t channels, uint32_t height, uint32_t width, ln__rng *rng);
 
+/* Operating points' scores [rows][exits] of rows their gates have not learned from. */
+typedef struct ln__scores { uint32_t point; float *g; } ln__scores;
+typedef struct ln__scored { ln__scores *scores; size_t capacity; uint32_t count; } ln__scored;
+ln_status ln__scored_add(ln__scored *scored, uint32_t point, const float *g, size_t count, const ln__ctx *ctx, ln_error *err);
+void      ln__scored_free(ln__scored *scored, const ln__ctx *ctx);
+/* The settings of LN_POLICY_GATE, ordered by that cost. right [rows][exits + 1]; time [exits + 1] shares. */
+ln_status ln__gate_curve(ln_model *model, const ln__scored *scored, const uint8_t *right, size_t rows, int32_t cost,
+                         const double *time, ln_error *err);
+
 /* What ln_exit_train leaves in the model for ln_gate_train. */
 typedef struct ln__training {
     ln_data     *data;
@@ -71,6 +81,8 @@ typedef struct ln__training {
     float       *logits[LN__MAX_EXITS + 1]; /* [rows][classes], out of fold */
     uint32_t    *fold;          /* [rows] */
     uint32_t     folds;
+    ln__scored   scored;        /* gates trained on these rows so far ... */
+    bool         scored_same;   /* ... by the answers of heads that have learned from them */
 } ln__training;
 
 /* Rows with every head's answer to them: the heads' own rows out of fold, or others run through backbone and heads. */

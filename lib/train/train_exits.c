@@ -18,6 +18,7 @@ static void training_free(const ln__ctx *ctx, void *payload)
     for (size_t i = 0; i < LN__COUNT(t->logits); i++)
         ln__free(ctx, t->logits[i]);
     ln__features_free(&t->features, ctx);
+    ln__scored_free(&t->scored, ctx);
     ln__free(ctx, t->fold);
     ln_data_free(t->data);
     ln__free(ctx, t);

@@ -13,6 +13,7 @@ typedef struct gates_job {
     uint8_t        *right;      /* [rows][exits + 1] */
     float          *z, *g, *scratch;
     double          cost[LN__MAX_EXITS + 1];    /* what alpha weighs, end = 1 */
+    ln__scored      own_scored, *scored;    /* training's where the rows are its own */
     ln__gate_task   task;
     ln__reporter    reporter;
     ln__pool       *pool;
@@ -60,6 +61,7 @@ static void job_free(gates_job *job)
         ln__free(ctx, job->task.input[e].scale);
     }
     ln__judged_free(&job->rows, ctx);
+    ln__scored_free(&job->own_scored, ctx);
     void *owned[] = { job->price, job->right, job->z, job->g, job->scratch };
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
@@ -224,8 +226,22 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
         measure_point(job, &point, &outcome);
         st = ln__model_add_point(model, &point, err);
     }
+    if (st == LN_OK)
+        st = ln__scored_add(job->scored, model->n_points - 1, job->g, task->rows * task->exits, &model->ctx, err);
     ln__point_free(&point, &model->ctx);
     return st;
+}
+
+/* Scores of gates that were trained before on the same answers count as well. */
+static void choose_scored(gates_job *job)
+{
+    ln__training *t = job->rows.training;
+
+    job->scored = t ? &t->scored : &job->own_scored;
+    if (!t || t->scored_same == (job->options.same_rows != 0))
+        return;
+    ln__scored_free(&t->scored, &job->model->ctx);
+    t->scored_same = job->options.same_rows != 0;
 }
 
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err)
@@ -264,8 +280,11 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     job.task.rate = 3e-3;
     job.task.decay = 1e-2;
     job.task.seed = job.options.seed;
+    choose_scored(&job);
     for (size_t i = 0; st == LN_OK && i < job.options.n_alphas; i++)
         st = train_point(&job, i, err);
+    if (st == LN_OK)
+        st = ln__gate_curve(model, job.scored, job.right, job.task.rows, job.options.cost, job.rows.time, err);
     size_t skipped = job.rows.features ? job.rows.features->skipped : 0;
     job_free(&job);
     return st == LN_OK && skipped ? LN_SKIPPED : st;

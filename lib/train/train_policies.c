@@ -295,10 +295,12 @@ static const ln__setting *halfway(const ln__settings *settings)
 static ln_status store(fitting *f, ln__point *point, const ln__settings *settings, ln_error *err)
 {
     ln_model *model = f->model;
+    int32_t policy = point->gates.policy;
+    double plain_accuracy = point->measured.plain_accuracy;
     uint32_t at = 0;
     ln_status st = LN_OK;
 
-    while (at < model->n_points && model->points[at].gates.policy != point->gates.policy)
+    while (at < model->n_points && model->points[at].gates.policy != policy)
         at++;
     if (at == model->n_points) {
         st = ln__model_add_point(model, point, err);
@@ -307,8 +309,9 @@ static ln_status store(fitting *f, ln__point *point, const ln__settings *setting
         model->points[at] = *point;
         *point = old;
     }
-    (void)settings;
-    return st;
+    if (st < 0)
+        return st;
+    return ln__curve_store(model, policy, settings, &(ln__curve_basis){ &at, f->rows.time, (uint32_t)f->n, plain_accuracy }, err);
 }
 
 static ln_status train_policy(fitting *f, int32_t policy, ln_error *err)

@@ -1,0 +1,121 @@
+/* target.c - from what a person wants to a setting.
+ *
+ * Learn then test (Angelopoulos, Bates, Candes, Jordan, Lei 2021) with fixed-sequence testing: the settings are tested
+ * one after the other from the most careful on, each at the full level, until the first that does not pass. Their order
+ * was fixed before the calibration rows were seen, so the chance that any setting passes which truly loses
+ * more than was allowed is at most 1 - confidence. The first setting never leaves early and needs no test. */
+#include "model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+double ln__setting_cost(const ln_setting *s, int32_t cost)
+{
+    return cost == LN_COST_PARAMS ? s->params_share : cost == LN_COST_MACS ? s->macs_share : s->time_share;
+}
+
+static ln_status check_target(const ln_target *t, ln_error *err)
+{
+    if (!(t->budget >= 0 && t->budget < 1e6))
+        return ln__fail(err, LN_E_ARGUMENT, "ln_target: budget %g; a share of the plain network's cost, or 0", t->budget);
+    if (t->cost < LN_COST_TIME || t->cost > LN_COST_MACS)
+        return ln__fail(err, LN_E_ARGUMENT, "ln_target: cost %d; LN_COST_TIME, _PARAMS and _MACS are known", t->cost);
+    if (!(t->max_drop <= 100))
+        return ln__fail(err, LN_E_ARGUMENT, "ln_target: max_drop %g; points of accuracy, 0..100, or negative", t->max_drop);
+    if (!(t->confidence == 0 || (t->confidence >= 0.5 && t->confidence < 1)))
+        return ln__fail(err, LN_E_ARGUMENT, "ln_target: confidence %g; 0.5 or more, below 1, or 0 for 0.95", t->confidence);
+    if (t->against != LN_AGAINST_LABELS && t->against != LN_AGAINST_PLAIN)
+        return ln__fail(err, LN_E_ARGUMENT, "ln_target: against %d; LN_AGAINST_LABELS and _PLAIN are known", t->against);
+    if (t->budget == 0 && t->max_drop < 0)
+        return ln__fail(err, LN_E_ARGUMENT, "ln_target: neither a budget nor a max_drop is asked for");
+    return LN_OK;
+}
+
+static double level_of(const ln_target *t)
+{
+    return 1 - (t->confidence == 0 ? 0.95 : t->confidence);
+}
+
+/* How many settings, from the most careful on, are certified to lose at most max_drop. */
+static uint32_t certified(const ln__curve *curve, const ln_target *t)
+{
+    uint32_t passed = 1;
+
+    while (passed < curve->count) {
+        const ln_setting *s = &curve->setting[passed];
+        ln__tally seen = { s->calibration_rows, s->lost, s->gained, s->changed };
+        if (!(ln__bound_test(&seen, t->against, t->max_drop / 100) <= level_of(t)))
+            break;
+        passed++;
+    }
+    return passed;
+}
+
+/* Asked for a drop alone: the cheapest; with a budget: the most accurate that is expected within. NULL: none within. */
+static const ln_setting *choose(const ln__curve *curve, uint32_t count, const ln_target *t)
+{
+    const ln_setting *best = NULL;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const ln_setting *s = &curve->setting[i];
+        double cost = ln__setting_cost(s, t->cost);
+        if (t->budget > 0 && cost > t->budget)
+            continue;
+        bool cheaper = !best || cost < ln__setting_cost(best, t->cost);
+        bool better = !best || s->accuracy > best->accuracy || (s->accuracy == best->accuracy && cheaper);
+        if (t->budget > 0 ? better : cheaper)
+            best = s;
+    }
+    return best;
+}
+
+static uint64_t rows_for(const ln_setting *s, const ln_target *t)
+{
+    double n = s->calibration_rows, drop = s->plain_accuracy - s->accuracy;
+    double rates[3] = { fmax(drop, 0), fmax(-drop, 0), fabs(drop) };
+
+    if (n > 0) {
+        rates[0] = s->lost / n;
+        rates[1] = s->gained / n;
+        rates[2] = s->changed / n;
+    }
+    return ln__bound_rows(rates, t->against, t->max_drop / 100, level_of(t));
+}
+
+/* To certify a cheaper setting, and one within the budget if there is one, the sequence has to get past those before. */
+static uint64_t rows_needed(const ln__curve *curve, const ln_target *t)
+{
+    uint32_t goal = 1;
+
+    while (t->budget > 0 && goal < curve->count && ln__setting_cost(&curve->setting[goal], t->cost) > t->budget)
+        goal++;
+    if (goal >= curve->count)
+        return UINT64_MAX;
+    uint64_t first = rows_for(&curve->setting[1], t);
+    return goal == 1 || first == UINT64_MAX ? first : LN__MAX(first, rows_for(&curve->setting[goal], t));
+}
+
+ln_status ln__target_resolve(const ln_model *model, const ln_target *target, const ln_setting **out, uint64_t *rows, ln_error *err)
+{
+    const ln_setting *first;
+    const double *thresholds;
+    ln_status st = check_target(target, err);
+
+    *rows = 0;
+    if (st == LN_OK)
+        st = ln__setting_find(&first, &thresholds, model, target->policy, 0, err);
+    if (st < 0)
+        return st;
+    const ln__curve *curve = &model->curves[target->policy];
+    const ln_setting *cheapest = choose(curve, curve->count, &(ln_target){ .cost = target->cost });
+    if (target->budget > 0 && ln__setting_cost(cheapest, target->cost) > target->budget)
+        return ln__fail(err, LN_E_ARGUMENT, "a budget of %.4g; the cheapest setting of policy '%s' costs %.4g of the plain network",
+                        target->budget, ln_policy_name(target->policy), ln__setting_cost(cheapest, target->cost));
+    uint32_t count = target->max_drop >= 0 ? certified(curve, target) : curve->count;
+    *out = choose(curve, count, target);
+    if (*out && (target->max_drop < 0 || count > 1 || curve->count == 1))
+        return LN_OK;
+    *out = first;
+    *rows = rows_needed(curve, target);
+    return LN_UNCERTIFIED;
+}

@@ -1,0 +1,371 @@
+/* test_targets.c - settings, calibration and targets through the public header. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "leenet/leenet.h"
+
+#define MODEL "tests/data/shapes.onnx"
+#define DATA "tests/data/shapes.tar.gz"
+
+static ln_error err;
+#define OK(call)                                                                            \
+    do {                                                                                    \
+        ln_status ok_status = (call);                                                       \
+        ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
+    } while (0)
+#define FAILS(status, call)                                                                 \
+    do {                                                                                    \
+        err.text[0] = '\0';                                                                 \
+        ck_assert_int_eq((call), (status));                                                 \
+        ck_assert_msg(err.text[0] != '\0', "%s says nothing", #call);                       \
+    } while (0)
+
+static ln_data *rows(const char *spec)
+{
+    ln_data *data = NULL;
+    OK(ln_data_open(&data, spec, NULL, &err));
+    return data;
+}
+
+static void train_gates(ln_model *model, ln_data *data, const double *alphas, size_t n)
+{
+    ln_gate_options g = LN_GATE_OPTIONS_INIT;
+
+    g.alphas = alphas;
+    g.n_alphas = n;
+    g.epochs = 10;
+    g.threads = 2;
+    g.cost = LN_COST_MACS;
+    OK(ln_gate_train(model, data, &g, &err));
+}
+
+static ln_model *trained(void)
+{
+    static const double alphas[] = { 0.2, 0.5, 0.8 };
+    ln_exit_options e = LN_EXIT_OPTIONS_INIT;
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_model *model = NULL;
+    ln_data *data = rows(DATA ":part=0/2");
+
+    OK(ln_model_load(&model, MODEL, NULL, &err));
+    e.hidden = 16;
+    OK(ln_exit_add_auto(model, 2, &e, &err));
+    t.epochs = 6;
+    t.threads = 2;
+    OK(ln_exit_train(model, data, &t, &err));
+    train_gates(model, data, alphas, 1);
+    train_gates(model, data, alphas + 1, 2);
+    ln_data_free(data);
+    return model;
+}
+
+static ln_setting setting(const ln_model *model, uint32_t index)
+{
+    ln_setting s = LN_SETTING_INIT;
+    OK(ln_setting_get(model, LN_POLICY_GATE, index, &s, &err));
+    return s;
+}
+
+static void calibrate(ln_model *model, const char *spec)
+{
+    ln_calibrate_options o = LN_CALIBRATE_OPTIONS_INIT;
+    ln_data *data = rows(spec);
+
+    o.threads = 2;
+    OK(ln_policy_calibrate(model, data, &o, &err));
+    ln_data_free(data);
+}
+
+START_TEST(training_leaves_a_curve_and_files_keep_it)
+{
+    ln_model *model = trained(), *again = NULL;
+    uint32_t count = ln_setting_count(model, LN_POLICY_GATE);
+    char path[] = "/tmp/leenet-targets-XXXXXX";
+
+    ck_assert_uint_ge(count, 3);
+    for (uint32_t i = 0; i < count; i++) {
+        ln_setting s = setting(model, i);
+        ck_assert_uint_eq(s.index, i);
+        ck_assert_uint_lt(s.point, 3);
+        ck_assert(s.accuracy >= 0 && s.accuracy <= 1 && s.calibration_rows == 0 && s.rows > 0);
+        ck_assert_msg(i == 0 || s.macs_share <= setting(model, i - 1).macs_share + 1e-9, "setting %u costs more than the one before", i);
+    }
+    /* The first setting is the network itself. */
+    ck_assert(setting(model, 0).accuracy == setting(model, 0).plain_accuracy);
+    calibrate(model, DATA ":part=1/2");
+    close(mkstemp(path));
+    OK(ln_model_save(model, path, &err));
+    OK(ln_model_load(&again, path, NULL, &err));
+    ck_assert_uint_eq(ln_setting_count(again, LN_POLICY_GATE), count);
+    for (uint32_t i = 0; i < count; i++) {
+        ln_setting a = setting(model, i), b = setting(again, i);
+        ck_assert(a.calibration_rows > 0);
+        ck_assert_mem_eq(&a, &b, sizeof a);
+    }
+    ck_assert_uint_eq(ln_setting_count(model, LN_POLICY_ORACLE), 0);
+    ck_assert_uint_eq(ln_setting_count(model, -1), 0);
+    ln_setting s = LN_SETTING_INIT;
+    FAILS(LN_E_ARGUMENT, ln_setting_get(model, LN_POLICY_GATE, count, &s, &err));
+    FAILS(LN_E_ARGUMENT, ln_setting_get(model, 99, 0, &s, &err));
+    FAILS(LN_E_STATE, ln_setting_get(model, LN_POLICY_MARGIN, 0, &s, &err));
+    OK(ln_exit_clear(again, &err));
+    ck_assert_uint_eq(ln_setting_count(again, LN_POLICY_GATE), 0);
+    unlink(path);
+    ln_model_free(model);
+    ln_model_free(again);
+}
+END_TEST
+
+/* The counts are those of sessions that use the setting. */
+START_TEST(calibration_counts_what_sessions_answer)
+{
+    enum { MOST = 400 };
+    ln_model *model = trained();
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_session_options o = LN_SESSION_OPTIONS_INIT;
+    ln_session *session = NULL;
+    ln_data *data = rows(DATA ":part=1/2");
+    size_t n = ln_data_rows(data);
+    static ln_result early[MOST], full[MOST];
+    static int32_t labels[MOST];
+
+    ck_assert_uint_le(n, MOST);
+    calibrate(model, DATA ":part=1/2");
+    OK(ln_model_get_info(model, &info, &err));
+    float *x = malloc(n * info.channels * info.height * info.width * sizeof *x);
+    OK(ln_data_read(data, model, 0, n, x, labels, &err));
+    o.max_rows = (uint32_t)n;
+    OK(ln_session_open(&session, model, &o, &err));
+    OK(ln_infer_full(session, x, n, full, NULL, &err));
+    ln_setting used = LN_SETTING_INIT;
+    FAILS(LN_E_STATE, ln_session_get_setting(session, &used, &err));
+    for (uint32_t i = 0; i < ln_setting_count(model, LN_POLICY_GATE); i += 7) {
+        ln_setting s = setting(model, i);
+        uint32_t lost = 0, gained = 0, changed = 0;
+        OK(ln_session_set_setting(session, LN_POLICY_GATE, i, &err));
+        OK(ln_session_get_setting(session, &used, &err));
+        ck_assert_uint_eq(used.index, i);
+        OK(ln_infer_early(session, x, n, early, NULL, &err));
+        for (size_t r = 0; r < n; r++) {
+            lost += full[r].label == labels[r] && early[r].label != labels[r];
+            gained += full[r].label != labels[r] && early[r].label == labels[r];
+            changed += full[r].label != early[r].label;
+            ck_assert(i > 0 || early[r].exit == info.exits);
+        }
+        ck_assert_uint_eq(s.calibration_rows, n);
+        /* A row on its threshold may differ by the last bits. */
+        ck_assert(abs((int)s.lost - (int)lost) <= 1 && abs((int)s.gained - (int)gained) <= 1 && abs((int)s.changed - (int)changed) <= 1);
+    }
+    ln_session_free(session);
+    ln_data_free(data);
+    free(x);
+    ln_model_free(model);
+}
+END_TEST
+
+START_TEST(targets_lead_to_settings)
+{
+    ln_model *model = trained();
+    ln_target t = LN_TARGET_INIT;
+    ln_setting s = LN_SETTING_INIT;
+    uint32_t count = ln_setting_count(model, LN_POLICY_GATE);
+    uint64_t needed = 7;
+
+    FAILS(LN_E_ARGUMENT, ln_target_resolve(model, &t, &s, NULL, &err));
+    t.cost = LN_COST_MACS;
+    t.budget = 0.7;
+    ck_assert_int_eq(ln_target_resolve(model, &t, &s, &needed, &err), LN_OK);
+    ck_assert_uint_eq(needed, 0);
+    ck_assert(s.macs_share <= 0.7);
+    for (uint32_t i = 0; i < count; i++)
+        ck_assert(setting(model, i).macs_share > 0.7 || setting(model, i).accuracy <= s.accuracy);
+    t.budget = 1e-9;
+    FAILS(LN_E_ARGUMENT, ln_target_resolve(model, &t, &s, NULL, &err));
+    t.budget = 0;
+    t.max_drop = 20;
+    /* Not calibrated yet. */
+    ck_assert_int_eq(ln_target_resolve(model, &t, &s, &needed, &err), LN_UNCERTIFIED);
+    ck_assert_uint_eq(s.index, 0);
+    ck_assert(needed > 0);
+    calibrate(model, DATA ":part=1/2");
+    ck_assert_int_eq(ln_target_resolve(model, &t, &s, NULL, &err), LN_OK);
+    ck_assert_uint_gt(s.index, 0);
+    double at_95 = s.macs_share;
+    t.confidence = 0.9999;
+    ck_assert_int_ge(ln_target_resolve(model, &t, &s, NULL, &err), 0);
+    ck_assert(s.macs_share >= at_95);
+    t.confidence = 0;
+    t.against = LN_AGAINST_PLAIN;
+    ck_assert_int_ge(ln_target_resolve(model, &t, &s, NULL, &err), 0);
+    ck_assert(s.index == 0 || s.changed <= 0.2 * s.calibration_rows);
+    t.against = LN_AGAINST_LABELS;
+    t.max_drop = 0.01;
+    ck_assert_int_eq(ln_target_resolve(model, &t, &s, &needed, &err), LN_UNCERTIFIED);
+    ck_assert(needed > s.calibration_rows);
+    t.max_drop = 101;
+    FAILS(LN_E_ARGUMENT, ln_target_resolve(model, &t, &s, NULL, &err));
+    t.max_drop = NAN;
+    FAILS(LN_E_ARGUMENT, ln_target_resolve(model, &t, &s, NULL, &err));
+    t.max_drop = 1;
+    t.confidence = 1;
+    FAILS(LN_E_ARGUMENT, ln_target_resolve(model, &t, &s, NULL, &err));
+    t.confidence = 0;
+    t.policy = LN_POLICY_ORACLE;
+    FAILS(LN_E_ARGUMENT, ln_target_resolve(model, &t, &s, NULL, &err));
+    t.policy = LN_POLICY_MARGIN;
+    FAILS(LN_E_STATE, ln_target_resolve(model, &t, &s, NULL, &err));
+    ln_model_free(model);
+}
+END_TEST
+
+START_TEST(sessions_open_at_a_target)
+{
+    ln_model *model = trained();
+    ln_session_options o = LN_SESSION_OPTIONS_INIT;
+    ln_evaluate_options eo = LN_EVALUATE_OPTIONS_INIT;
+    ln_evaluation by_setting = LN_EVALUATION_INIT;
+    ln_target t = LN_TARGET_INIT;
+    ln_setting s = LN_SETTING_INIT;
+    ln_session *session = NULL;
+    ln_data *data = rows(DATA ":part=1/2");
+
+    t.max_drop = 0.5;
+    o.target = &t;
+    ck_assert_int_eq(ln_session_open(&session, model, &o, &err), LN_UNCERTIFIED);
+    OK(ln_session_get_setting(session, &s, &err));
+    ck_assert_uint_eq(s.index, 0);
+    OK(ln_evaluate(session, data, &eo, &by_setting, &err));
+    ck_assert(by_setting.accuracy == by_setting.plain_accuracy && by_setting.macs_share >= 1);
+    t.max_drop = -1;
+    t.budget = 0.7;
+    t.cost = LN_COST_MACS;
+    ck_assert_int_eq(ln_session_set_target(session, &t, &err), LN_OK);
+    OK(ln_evaluate(session, data, &eo, &by_setting, &err));
+    ck_assert(by_setting.macs_share < 0.95);
+    OK(ln_session_get_setting(session, &s, &err));
+    ck_assert(s.macs_share <= 0.7);
+    OK(ln_session_set_point(session, 1, &err));
+    FAILS(LN_E_STATE, ln_session_get_setting(session, &s, &err));
+    ln_calibrate_options c = LN_CALIBRATE_OPTIONS_INIT;
+    FAILS(LN_E_STATE, ln_policy_calibrate(model, data, &c, &err));
+    ln_session_free(session);
+    o.use_point = 1;
+    FAILS(LN_E_ARGUMENT, ln_session_open(&session, model, &o, &err));
+    ck_assert_ptr_null(session);
+    o.use_point = 0;
+    t.budget = -1;
+    FAILS(LN_E_ARGUMENT, ln_session_open(&session, model, &o, &err));
+    ck_assert_ptr_null(session);
+    ln_data_free(data);
+    ln_model_free(model);
+}
+END_TEST
+
+START_TEST(learned_rows_do_not_calibrate)
+{
+    ln_exit_options e = LN_EXIT_OPTIONS_INIT;
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    static const double alpha = 0.5;
+    ln_data *data = rows(DATA ":part=0/2");
+    ln_model *model = NULL;
+
+    OK(ln_model_load(&model, MODEL, NULL, &err));
+    FAILS(LN_E_STATE, ln_policy_calibrate(model, data, NULL, &err));
+    OK(ln_exit_add_auto(model, 1, &e, &err));
+    t.epochs = 2;
+    OK(ln_exit_train(model, data, &t, &err));
+    train_gates(model, data, &alpha, 1);
+    FAILS(LN_E_ARGUMENT, ln_policy_calibrate(model, data, NULL, &err));
+    ln_data_free(data);
+    ln_model_free(model);
+}
+END_TEST
+
+/* ---- Damaged files -------------------------------------------------------------------------- */
+
+static char *find(char *bytes, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+
+    for (size_t i = 0; i + length <= size; i++)
+        if (memcmp(bytes + i, text, length) == 0)
+            return bytes + i;
+    ck_abort_msg("'%s' is not in the file", text);
+    return NULL;
+}
+
+START_TEST(damaged_curves_are_refused)
+{
+    ln_model *model = trained(), *again = NULL;
+    char path[] = "/tmp/leenet-targets-XXXXXX";
+
+    close(mkstemp(path));
+    OK(ln_model_save(model, path, &err));
+    FILE *f = fopen(path, "rb");
+    fseek(f, 0, SEEK_END);
+    size_t size = (size_t)ftell(f);
+    char *bytes = malloc(size);
+    rewind(f);
+    ck_assert_uint_eq(fread(bytes, 1, size, f), size);
+    fclose(f);
+    /* Key, then the value's tag and two bytes of length or one. */
+    char *value = find(bytes, size, "leenet.curve.gate.1") + strlen("leenet.curve.gate.1") + 1;
+    while (*value < '0' || *value > '9' || value[1] != ' ')
+        value++;
+    static const char bad[] = { '9', '-', 'x', ' ' };
+    char was = *value;
+    for (size_t i = 0; i < sizeof bad; i++) {
+        *value = bad[i];
+        FAILS(LN_E_FORMAT, ln_model_load_memory(&again, bytes, size, NULL, &err));
+        ck_assert_msg(strstr(err.text, "leenet.curve.gate.1"), "%s", err.text);
+    }
+    *value = was;
+    OK(ln_model_load_memory(&again, bytes, size, NULL, &err));
+    char *key = find(bytes, size, "leenet.curve.gate.2");
+    key[0] = 'L';
+    ln_model_free(again);
+    FAILS(LN_E_FORMAT, ln_model_load_memory(&again, bytes, size, NULL, &err));
+    free(bytes);
+    unlink(path);
+    ln_model_free(model);
+}
+END_TEST
+
+START_TEST(policies_have_names)
+{
+    int32_t policy = -1;
+
+    ck_assert_str_eq(ln_policy_name(LN_POLICY_MAX_PROB), "max-prob");
+    ck_assert_ptr_null(ln_policy_name(77));
+    OK(ln_policy_find(&policy, "ensemble", &err));
+    ck_assert_int_eq(policy, LN_POLICY_ENSEMBLE);
+    FAILS(LN_E_ARGUMENT, ln_policy_find(&policy, "dice", &err));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("targets");
+    TCase *core = tcase_create("core");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(core, 600);
+    tcase_add_test(core, training_leaves_a_curve_and_files_keep_it);
+    tcase_add_test(core, calibration_counts_what_sessions_answer);
+    tcase_add_test(core, targets_lead_to_settings);
+    tcase_add_test(core, sessions_open_at_a_target);
+    tcase_add_test(core, learned_rows_do_not_calibrate);
+    tcase_add_test(core, damaged_curves_are_refused);
+    tcase_add_test(core, policies_have_names);
+    suite_add_tcase(suite, core);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
