@@ -6,6 +6,7 @@
 
 typedef struct verdict {
     const judging *asked;
+    ln_setting     setting;     /* where a target was asked for */
     uint32_t      *points;
     size_t         count;       /* evaluations */
     uint32_t       exits;       /* E */
@@ -40,6 +41,42 @@ void json_expected(json *j, const ln_point_info *info)
     json_close(j, '}');
 }
 
+void json_setting(json *j, const ln_setting *s)
+{
+    json_open(j, "setting", '{');
+    json_text(j, "policy", ln_policy_name(s->policy));
+    json_whole(j, "index", s->index);
+    json_whole(j, "point", s->point);
+    json_whole(j, "rows", s->rows);
+    json_real(j, "accuracy", s->accuracy);
+    json_real(j, "plain_accuracy", s->plain_accuracy);
+    json_real(j, "params_share", s->params_share);
+    json_real(j, "macs_share", s->macs_share);
+    json_real(j, "time_share", s->time_share);
+    json_whole(j, "calibration_rows", s->calibration_rows);
+    json_whole(j, "lost", s->lost);
+    json_whole(j, "gained", s->gained);
+    json_whole(j, "changed", s->changed);
+    json_close(j, '}');
+}
+
+/* What the rows of training say of the point, or of the setting on it. */
+static ln_point_info expectation(const verdict *v, size_t i)
+{
+    ln_point_info info = LN_POINT_INFO_INIT;
+
+    ln_point_get_info(v->asked->model, v->points[i], &info, NULL);
+    if (!v->asked->target)
+        return info;
+    info.rows = v->setting.rows;
+    info.accuracy = v->setting.accuracy;
+    info.plain_accuracy = v->setting.plain_accuracy;
+    info.params_share = v->setting.params_share;
+    info.macs_share = v->setting.macs_share;
+    info.time_share = v->setting.time_share;
+    return info;
+}
+
 static void json_interval(json *j, double accuracy, uint64_t rows)
 {
     interval ci = wilson(accuracy, rows);
@@ -67,10 +104,9 @@ static void print_json_plain(const verdict *v)
 static void print_json_point(const verdict *v, size_t i)
 {
     const ln_evaluation *e = &v->found[i];
-    ln_point_info info = LN_POINT_INFO_INIT;
+    ln_point_info info = expectation(v, i);
     json j;
 
-    ln_point_get_info(v->asked->model, v->points[i], &info, NULL);
     json_start(&j, stdout);
     json_whole(&j, "point", v->points[i]);
     json_real(&j, "alpha", info.alpha);
@@ -97,6 +133,8 @@ static void print_json_point(const verdict *v, size_t i)
     json_whole(&j, "batch", v->asked->rows);
     json_whole(&j, "threads", v->asked->threads);
     json_expected(&j, &info);
+    if (v->asked->target)
+        json_setting(&j, &v->setting);
     json_finish(&j);
 }
 
@@ -121,8 +159,7 @@ static void print_costs(const verdict *v)
     for (size_t i = 0; i < v->count; i++) {
         const ln_evaluation *e = &v->found[i];
         interval ci = wilson(e->accuracy, e->rows);
-        ln_point_info info = LN_POINT_INFO_INIT;
-        ln_point_get_info(v->asked->model, v->points[i], &info, NULL);
+        ln_point_info info = expectation(v, i);
         table_cell(&t, "%u", v->points[i]);
         table_cell(&t, "%.4g", info.alpha);
         table_cell(&t, "%.2f %%", 100 * e->accuracy);
@@ -189,11 +226,14 @@ static ln_status evaluate(verdict *v, ln_error *err)
 
     so.max_rows = j->rows;
     so.threads = j->threads;
+    so.target = j->target;
     st = ln_session_open(&session, j->model, &so, err);
     if (st < 0)
         return st;
-    eo.points = v->points;
-    eo.n_points = v->points ? v->count : 0;
+    if (!j->target) {
+        eo.points = v->points;
+        eo.n_points = v->points ? v->count : 0;
+    }
     eo.rows = j->rows;
     eo.plain_only = j->plain;
     eo.progress = progress_show;
@@ -209,11 +249,11 @@ static void prepare(verdict *v)
     size_t width;
 
     v->exits = ln_model_exit_count(j->model);
-    v->count = j->plain || j->point >= 0 ? 1 : ln_model_point_count(j->model);
+    v->count = j->plain || j->target || j->point >= 0 ? 1 : ln_model_point_count(j->model);
     if (!j->plain) {
         v->points = tool_alloc(v->count, sizeof *v->points);
         for (size_t i = 0; i < v->count; i++)
-            v->points[i] = j->point >= 0 ? (uint32_t)j->point : (uint32_t)i;
+            v->points[i] = j->target ? v->setting.point : j->point >= 0 ? (uint32_t)j->point : (uint32_t)i;
     }
     width = (size_t)v->exits + 1;
     v->found = tool_alloc(v->count, sizeof *v->found);
@@ -226,11 +266,13 @@ static void prepare(verdict *v)
 
 int judge(const judging *j)
 {
-    verdict v = { j, NULL, 0, 0, NULL, NULL };
+    verdict v = { .asked = j, .setting = LN_SETTING_INIT };
     ln_error err = { 0 };
     ln_status st;
     int code = TOOL_DONE;
 
+    if (j->target && (st = ln_target_resolve(j->model, j->target, &v.setting, NULL, &err)) < 0)
+        return report_error(j->command, st, &err);
     prepare(&v);
     st = evaluate(&v, &err);
     progress_end(j->progress);

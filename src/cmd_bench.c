@@ -15,6 +15,7 @@ typedef struct settings {
     uint32_t    rows, threads, min_runs;
     double      min_ms;
     bool        plain, stages, json, quiet;
+    target_flags target;
 } settings;
 
 typedef struct bench {
@@ -46,6 +47,7 @@ static int parse(settings *s, int *argc, char **argv)
           "and at least so many runs (default: 7)" },
         { CLI_FLAG, 0, "--stages", NULL, &s->stages, 0, 0,
           "add the time of every stage, head and gate (default: off)" },
+        TARGET_OPTIONS(s->target),
         OUTPUT_OPTIONS(s->json, s->quiet),
         CLI_END
     };
@@ -250,9 +252,16 @@ static int run(bench *b, const char *path, progress *p, double start, double cpu
     ln_model *model;
     ln_error err = { 0 };
     ln_status st;
+    ln_target target = target_of(&b->s->target);
     double pause;
     int code = load_model(&model, name, path, p);
 
+    if (code == TOOL_DONE && target_asked(&b->s->target)) {
+        options.target = &target;
+        code = target_say(name, model, &target);
+        if (code != TOOL_DONE)
+            ln_model_free(model);
+    }
     if (code != TOOL_DONE)
         return code;
     st = ln_model_get_info(model, &b->info, &err);
@@ -280,13 +289,15 @@ static int run(bench *b, const char *path, progress *p, double start, double cpu
 int cmd_bench(int argc, char **argv)
 {
     double cpu_before = cpu_seconds(), start = seconds_now();
-    settings s = { .point = -1, .rows = 1, .threads = 1, .min_runs = 7, .min_ms = 1500 };
+    settings s = { .point = -1, .rows = 1, .threads = 1, .min_runs = 7, .min_ms = 1500, .target = TARGET_FLAGS_INIT };
     bench b = { .s = &s, .info = LN_MODEL_INFO_INIT };
     progress p;
     int code = parse(&s, &argc, argv);
 
     if (code == CLI_GO && s.plain && s.point >= 0)
         code = cli_wrong(name, "--plain and --point exclude each other");
+    if (code == CLI_GO && target_check(name, &s.target, s.plain || s.point >= 0) != TOOL_DONE)
+        code = TOOL_USAGE;
     if (code != CLI_GO)
         return code;
     progress_start(&p, s.quiet);

@@ -8,6 +8,7 @@ typedef struct settings {
     int64_t          point;
     uint32_t         rows, threads;
     bool             plain, skip_bad, json, quiet;
+    target_flags     target;
     preprocess_flags preprocess;
 } settings;
 
@@ -31,6 +32,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_FLAG, 0, "--plain", NULL, &s->plain, 0, 0, "only the network without exits" },
         { CLI_COUNT, 0, "--rows", "N", &s->rows, 1, 65536, "rows of one call (default: 1)" },
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads of the session (default: 1)" },
+        TARGET_OPTIONS(s->target),
         PREPROCESS_OPTIONS(s->preprocess),
         OUTPUT_OPTIONS(s->json, s->quiet),
         CLI_END
@@ -47,6 +49,10 @@ static int parse(settings *s, int *argc, char **argv)
         return cli_wrong(name, "--data SPEC is required");
     if (code == CLI_GO && s->plain && s->point != POINT_DEFAULT)
         return cli_wrong(name, "--plain and --point exclude each other");
+    if (code == CLI_GO && s->plain && target_asked(&s->target))
+        return cli_wrong(name, "--plain and --budget or --max-drop exclude each other");
+    if (code == CLI_GO && target_check(name, &s->target, s->point != POINT_DEFAULT) != TOOL_DONE)
+        return TOOL_USAGE;
     return code;
 }
 
@@ -56,7 +62,7 @@ static int choose_point(settings *s, const ln_model *model)
     uint32_t points = ln_model_point_count(model);
     ln_model_info info = LN_MODEL_INFO_INIT;
 
-    if (s->plain)
+    if (s->plain || target_asked(&s->target))
         return TOOL_DONE;
     if (points == 0 && s->point < 0) {
         s->plain = true;
@@ -77,6 +83,8 @@ static int choose_point(settings *s, const ln_model *model)
 static int run(settings *s, ln_model *model, progress *p)
 {
     ln_data_options options = LN_DATA_OPTIONS_INIT;
+    ln_target target = target_of(&s->target);
+    bool targeted = target_asked(&s->target);
     ln_data *data;
     ln_error err = { 0 };
     ln_status st;
@@ -91,14 +99,18 @@ static int run(settings *s, ln_model *model, progress *p)
     st = ln_data_open(&data, s->data, &options, &err);
     if (st < 0)
         return report_error(name, st, &err);
-    code = judge(&(judging){ name, model, data, s->point, s->rows, s->threads, s->plain, s->json, p });
+    if (targeted)
+        code = target_say(name, model, &target);
+    if (code == TOOL_DONE)
+        code = judge(&(judging){ name, model, data, s->point, s->rows, s->threads, s->plain, s->json, p,
+                                 targeted ? &target : NULL });
     ln_data_free(data);
     return code;
 }
 
 int cmd_eval(int argc, char **argv)
 {
-    settings s = { .point = POINT_DEFAULT, .rows = 1, .threads = 1,
+    settings s = { .point = POINT_DEFAULT, .rows = 1, .threads = 1, .target = TARGET_FLAGS_INIT,
                    .preprocess = PREPROCESS_FLAGS_INIT };
     ln_model *model;
     progress p;

@@ -9,6 +9,7 @@ typedef struct settings {
     int64_t          point;     /* -1: the model's default */
     uint32_t         threads;
     bool             json, quiet;
+    target_flags     target;
     preprocess_flags preprocess;
 } settings;
 
@@ -19,6 +20,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_POINT, 0, "--point", "N", &s->point, 0, 0,
           "operating point, numbered from 0 (default: the model's default point)" },
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
+        TARGET_OPTIONS(s->target),
         PREPROCESS_OPTIONS(s->preprocess),
         OUTPUT_OPTIONS(s->json, s->quiet),
         CLI_END
@@ -29,7 +31,9 @@ static int parse(settings *s, int *argc, char **argv)
                     "is reported, the others are still labelled, and the exit code is 1.",
                     options, "a MODEL and at least one FILE", 2, SIZE_MAX };
 
-    return cli_parse(&c, argc, argv);
+    int code = cli_parse(&c, argc, argv);
+
+    return code == CLI_GO && target_check(name, &s->target, s->point >= 0) != TOOL_DONE ? TOOL_USAGE : code;
 }
 
 /* The answer's name, or its number where the model has no names. */
@@ -108,6 +112,7 @@ static void tell_drift(const settings *s, const ln_model *model, const ln_sessio
 static int run(const settings *s, ln_model *model, char **files, int count)
 {
     ln_session_options options = LN_SESSION_OPTIONS_INIT;
+    ln_target target = target_of(&s->target);
     ln_session *session;
     ln_error err = { 0 };
     ln_status st;
@@ -115,6 +120,12 @@ static int run(const settings *s, ln_model *model, char **files, int count)
 
     if (code != TOOL_DONE)
         return code;
+    if (target_asked(&s->target)) {
+        options.target = &target;
+        code = target_say(name, model, &target);
+        if (code != TOOL_DONE)
+            return code;
+    }
     options.threads = s->threads;
     options.use_point = s->point >= 0;
     options.point = s->point >= 0 ? (uint32_t)s->point : 0;
@@ -129,7 +140,7 @@ static int run(const settings *s, ln_model *model, char **files, int count)
 
 int cmd_infer(int argc, char **argv)
 {
-    settings s = { .point = -1, .threads = 1, .preprocess = PREPROCESS_FLAGS_INIT };
+    settings s = { .point = -1, .threads = 1, .target = TARGET_FLAGS_INIT, .preprocess = PREPROCESS_FLAGS_INIT };
     ln_model *model;
     progress p;
     int code = parse(&s, &argc, argv);

@@ -12,7 +12,7 @@ enum { REPORT_ROWS = 16 };      /* rows of one call when --val is judged */
 typedef struct job {
     const train_settings *s;
     ln_model             *model;
-    ln_data              *data, *head_data, *gate_data, *val;
+    ln_data              *data, *head_data, *gate_data, *val, *cal;
     progress              p;
 } job;
 
@@ -210,6 +210,8 @@ static ln_status build(job *b, ln_error *err)
         st = train_heads(b, err);
     if (st >= 0)
         st = train_gates(b, err);
+    if (st >= 0 && b->cal)
+        st = train_calibrate(b->s, b->model, b->cal, &b->p, err);
     return st < 0 ? st : choose_default(b, err);
 }
 
@@ -254,6 +256,7 @@ static uint32_t all_threads(void)
 static int report(job *b)
 {
     uint32_t threads = b->s->threads ? b->s->threads : all_threads();
+    int code;
 
     if (!b->s->json) {
         print_exits(b->model);
@@ -266,12 +269,13 @@ static int report(job *b)
     } else if (!b->val) {
         print_points_json(b->model);
     }
+    code = train_report_targets(b->s, b->model, b->val, &b->p);
     fflush(stdout);
-    if (!b->val)
-        return TOOL_DONE;
+    if (!b->val || code != TOOL_DONE)
+        return code;
     if (!b->s->json)
         printf("\n--val: ");
-    return judge(&(judging){ name, b->model, b->val, -1, REPORT_ROWS, threads, false, b->s->json, &b->p });
+    return judge(&(judging){ name, b->model, b->val, -1, REPORT_ROWS, threads, false, b->s->json, &b->p, NULL });
 }
 
 static int train(job *b)
@@ -286,6 +290,8 @@ static int train(job *b)
         print_skipped(name, b->head_data);
     if (b->gate_data)
         print_skipped(name, b->gate_data);
+    if (b->cal)
+        print_skipped(name, b->cal);
     if (st < 0) {
         code = report_error(name, st, &err);
         if (st == LN_E_CANCELLED && b->s->keep_partial)
@@ -316,12 +322,15 @@ static int run(job *b, const char *path)
     if (code == TOOL_DONE)
         code = open_data(b, &b->val, s->val);
     if (code == TOOL_DONE)
+        code = open_data(b, &b->cal, s->cal_data);
+    if (code == TOOL_DONE)
         code = train(b);
     ln_model_free(b->model);
     ln_data_free(b->data);
     ln_data_free(b->head_data);
     ln_data_free(b->gate_data);
     ln_data_free(b->val);
+    ln_data_free(b->cal);
     return code;
 }
 

@@ -28,6 +28,11 @@ typedef struct train_settings {
     uint32_t         epochs, folds, batch, gate_epochs, threads;
     double           learning_rate, weight_decay;
     uint64_t         seed, max_memory;
+    const char      *budget, *cal_data;
+    double          *budgets;
+    size_t           n_budgets;
+    target_flags     target;        /* but for its budget */
+    char            *own_data, *own_cal;    /* where rows were set aside: what data and cal_data point to */
     preprocess_flags preprocess;
 } train_settings;
 
@@ -39,5 +44,14 @@ void train_settings_free(train_settings *s);
 /* train_lists.c: what --exits and --alpha say; TOOL_DONE or the exit code. */
 int train_read_places(train_settings *s);
 int train_read_alphas(train_settings *s);
+
+int train_read_budgets(train_settings *s);
+
+/* train_targets.c */
+void      train_set_aside(train_settings *s);   /* rows of --data for the proof, if none are given */
+size_t    train_request_count(const train_settings *s);
+ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err);
+/* Prints requests beside what is expected and, with `val`, what came out. TOOL_DONE or the exit code. */
+int       train_report_targets(const train_settings *s, ln_model *model, ln_data *val, progress *p);
 
 #endif

@@ -102,6 +102,43 @@ typedef struct preprocess_flags {
       "per channel in the network's order, or one for all (default: 0)" },                        \
     { CLI_REALS, 0, "--std", "X[,X,X]", &(p).std, 1e-9, 1e9, "as --mean (default: 1)" }
 
+/* ---- A budget or a bound on what is lost (cli_target.c) ------------------- */
+
+typedef struct target_flags {
+    double budget, max_drop, confidence;    /* 0, negative, 0: not given */
+    int    cost, against, policy;           /* -1: not given */
+} target_flags;
+#define TARGET_FLAGS_INIT { 0.0, -1.0, 0.0, -1, -1, -1 }
+
+#define DROP_OPTIONS(t)                                                                           \
+    { CLI_REAL, 0, "--max-drop", "D", &(t).max_drop, 0, 100,                                      \
+      "lose at most D points of accuracy against the plain network, proven on calibration rows "  \
+      "(default: not asked)" },                                                                   \
+    { CLI_REAL, 0, "--confidence", "C", &(t).confidence, 0.5, 0.999999,                           \
+      "of that proof (default: 0.95)" },                                                          \
+    { CLI_CHOICE, 0, "--against", "labels|plain", &(t).against, 0, 0,                             \
+      "D counts accuracy lost, or answers that differ from the plain network's (default: labels)" }
+
+#define TARGET_OPTIONS(t)                                                                         \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "By what it may cost or lose" },                    \
+    { CLI_REAL, 0, "--budget", "B", &(t).budget, 1e-6, 1e3,                                       \
+      "the most accurate setting that is expected to cost at most this share of the plain "       \
+      "network (default: an operating point)" },                                                  \
+    DROP_OPTIONS(t),                                                                              \
+    { CLI_CHOICE, 0, "--cost", "time|params|macs", &(t).cost, 0, 0,                               \
+      "what the budget speaks of (default: time)" },                                              \
+    { CLI_CHOICE, 0, "--policy", "gate|max-prob|entropy|margin|patience|geometric|eenet|ensemble", \
+      &(t).policy, 0, 0, "whose settings (default: gate)" }
+
+bool      target_asked(const target_flags *flags);
+/* TOOL_DONE, or the exit code after a message if flags do not go together. */
+int       target_check(const char *command, const target_flags *flags, bool point_given);
+ln_target target_of(const target_flags *flags);
+/* Says on standard error which setting it is. TOOL_DONE or the exit code. */
+int       target_say(const char *command, const ln_model *model, const ln_target *target);
+void      target_print_needed(FILE *to, uint64_t rows, const ln_setting *never);
+double    setting_cost(const ln_setting *setting, int32_t cost);
+
 #define OUTPUT_OPTIONS(json, quiet)                                                               \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Output" },                                         \
     { CLI_FLAG, 0, "--json", NULL, &(json), 0, 0, "JSON lines instead of tables" },               \
@@ -214,6 +251,7 @@ typedef struct judging {
     uint32_t    rows, threads;
     bool        plain, json;
     progress   *progress;
+    const ln_target *target;    /* instead of points; NULL: points */
 } judging;
 
 /* On standard error where it is significant: these rows leave elsewhere than those of training. */
@@ -224,5 +262,7 @@ int judge(const judging *j);
 
 /* "expected" of an operating point, as a member of the open object. */
 void json_expected(json *j, const ln_point_info *info);
+/* "setting", as a member of the open object. */
+void json_setting(json *j, const ln_setting *setting);
 
 #endif

@@ -136,3 +136,27 @@ int train_read_alphas(train_settings *s)
             return wrong_alpha(s->alpha);
     return TOOL_DONE;
 }
+
+static int wrong_budget(const char *text)
+{
+    return cli_wrong("train", "--budget: '%s' is not a list of shares of the plain network's cost (0.5 or 0.25,0.35,0.5)", text);
+}
+
+int train_read_budgets(train_settings *s)
+{
+    const char *at = s->budget;
+    size_t count = 1;
+
+    if (!at)
+        return TOOL_DONE;
+    for (const char *c = at; *c; c++)
+        count += *c == ',';
+    if (count > MOST_ALPHAS || at[strlen(at) - 1] == ',')
+        return wrong_budget(at);
+    s->budgets = tool_alloc(count, sizeof *s->budgets);
+    for (; s->n_budgets < count; s->n_budgets++) {
+        if (!read_share(at, ",", &s->budgets[s->n_budgets], &at) || s->budgets[s->n_budgets] <= 0)
+            return wrong_budget(s->budget);
+    }
+    return TOOL_DONE;
+}

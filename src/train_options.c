@@ -63,6 +63,16 @@ static const char name[] = "train";
       "LEENet's own: --head flatten --gate features --gate-hidden 0 --price ce --cost params "    \
       "--threshold 0.5, gates on the heads' own rows; flags given beside it win" }
 
+#define TRAIN_TARGET_OPTIONS(s)                                                                   \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "By what it may cost or lose" },                    \
+    { CLI_TEXT, 0, "--budget", "B[,B...]", &(s)->budget, 0, 0,                                    \
+      "report the most accurate setting within these shares of the plain network's --cost "       \
+      "(default: none)" },                                                                        \
+    DROP_OPTIONS((s)->target),                                                                    \
+    { CLI_TEXT, 0, "--cal-data", "SPEC", &(s)->cal_data, 0, 0,                                    \
+      "rows for that proof, which nothing is trained on (default: with --max-drop a fifth of "    \
+      "--data is set aside)" }
+
 #define TRAIN_WORK_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Training" },                                       \
     { CLI_COUNT, 0, "--augment", "N", &(s)->augment, 0, 1000,                                     \
@@ -99,6 +109,7 @@ static int read_command_line(train_settings *s, int *argc, char **argv)
         TRAIN_DATA_OPTIONS(s),
         TRAIN_EXIT_OPTIONS(s),
         TRAIN_GATE_OPTIONS(s),
+        TRAIN_TARGET_OPTIONS(s),
         TRAIN_WORK_OPTIONS(s),
         PREPROCESS_OPTIONS(s->preprocess),
         OUTPUT_OPTIONS(s->json, s->quiet),
@@ -145,7 +156,7 @@ int train_parse(train_settings *s, int *argc, char **argv)
 
     *s = (train_settings){ .recipe = -1, .head = -1, .gate = -1, .cost = -1, .price = -1, .objective = -1,
                            .hidden = HIDDEN_NOT_GIVEN, .gate_hidden = HIDDEN_NOT_GIVEN,
-                           .weight_decay = -1, .preprocess = PREPROCESS_FLAGS_INIT };
+                           .weight_decay = -1, .target = TARGET_FLAGS_INIT, .preprocess = PREPROCESS_FLAGS_INIT };
     code = read_command_line(s, argc, argv);
     if (code != CLI_GO)
         return code;
@@ -156,9 +167,15 @@ int train_parse(train_settings *s, int *argc, char **argv)
     fill_defaults(s);
     if (s->head == LN_HEAD_FLATTEN && s->hidden != HIDDEN_NOT_GIVEN && s->hidden != 0)
         return cli_wrong(name, "--hidden %u: only a pool head has a hidden layer", s->hidden);
+    if (target_check(name, &s->target, false) != TOOL_DONE)
+        return TOOL_USAGE;
     code = train_read_places(s);
     if (code == TOOL_DONE)
+        code = train_read_budgets(s);
+    if (code == TOOL_DONE)
         code = train_read_alphas(s);
+    if (code == TOOL_DONE)
+        train_set_aside(s);
     return code == TOOL_DONE ? CLI_GO : code;
 }
 
@@ -169,4 +186,7 @@ void train_settings_free(train_settings *s)
     free(s->places);
     free(s->place_budgets);
     free(s->alphas);
+    free(s->budgets);
+    free(s->own_data);
+    free(s->own_cal);
 }

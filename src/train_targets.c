@@ -1,0 +1,216 @@
+/* train_targets.c - what `leenet train` was asked to reach: calibration, and each request beside what was
+ * expected and what came out. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd_train.h"
+
+static const char name[] = "train";
+
+/* Of --data, where --max-drop is given without --cal-data. */
+#define SET_ASIDE ":part=0/5"
+#define THE_OTHERS ":not=0/5"
+
+static char *joined(const char *spec, const char *end)
+{
+    char *text = tool_alloc(strlen(spec) + strlen(end) + 1, 1);
+
+    strcpy(text, spec);
+    return strcat(text, end);
+}
+
+void train_set_aside(train_settings *s)
+{
+    if (s->target.max_drop < 0 || s->cal_data)
+        return;
+    s->own_cal = joined(s->data, SET_ASIDE);
+    s->own_data = joined(s->data, THE_OTHERS);
+    s->cal_data = s->own_cal;
+    s->data = s->own_data;
+    fprintf(stderr, "--max-drop needs rows that nothing is trained on: a fifth of --data is set aside (");
+    print_safe(stderr, s->cal_data);
+    fprintf(stderr, "); training on ");
+    print_safe(stderr, s->data);
+    fputc('\n', stderr);
+}
+
+size_t train_request_count(const train_settings *s)
+{
+    return s->n_budgets ? s->n_budgets : s->target.max_drop >= 0 ? 1 : 0;
+}
+
+static ln_target request(const train_settings *s, size_t i)
+{
+    target_flags flags = s->target;
+
+    flags.budget = i < s->n_budgets ? s->budgets[i] : 0;
+    flags.cost = s->cost;
+    return target_of(&flags);
+}
+
+typedef struct outcome {
+    ln_target  target;
+    ln_setting chosen, careless;    /* careless: by expectation alone */
+    ln_status  status;
+    uint64_t   needed;
+    ln_evaluation found;            /* on --val */
+} outcome;
+
+/* What would be chosen without proof: the cheapest setting expected to lose no more. */
+static ln_setting by_expectation(const ln_model *model, const ln_target *t)
+{
+    ln_setting best = LN_SETTING_INIT, s = LN_SETTING_INIT;
+
+    ln_setting_get(model, t->policy, 0, &best, NULL);
+    for (uint32_t i = 1; i < ln_setting_count(model, t->policy); i++)
+        if (ln_setting_get(model, t->policy, i, &s, NULL) == LN_OK &&
+            100 * (s.plain_accuracy - s.accuracy) <= t->max_drop && setting_cost(&s, t->cost) < setting_cost(&best, t->cost))
+            best = s;
+    return best;
+}
+
+static ln_status judge_request(outcome *o, ln_session *session, ln_data *val, progress *p, ln_error *err)
+{
+    ln_evaluate_options eo = LN_EVALUATE_OPTIONS_INIT;
+    ln_status st = ln_session_set_target(session, &o->target, err);
+
+    eo.progress = progress_show;
+    eo.progress_payload = p;
+    o->found = (ln_evaluation)LN_EVALUATION_INIT;
+    return st < 0 ? st : ln_evaluate(session, val, &eo, &o->found, err);
+}
+
+static double realised(const outcome *o)
+{
+    return o->target.cost == LN_COST_PARAMS ? o->found.params_share
+         : o->target.cost == LN_COST_MACS ? o->found.macs_share : o->found.time_share;
+}
+
+static void print_request(table *t, const outcome *o, bool judged)
+{
+    const ln_target *g = &o->target;
+    const ln_setting *s = &o->chosen;
+    char dash[] = "-";
+
+    g->budget > 0 ? table_cell(t, "%s <= %.4g", cost_name(g->cost), g->budget) : table_cell(t, "%s", dash);
+    g->max_drop >= 0 ? table_cell(t, "<= %.4g", g->max_drop) : table_cell(t, "%s", dash);
+    table_cell(t, "%u", s->index);
+    table_cell(t, "%.2f %%", 100 * s->accuracy);
+    table_cell(t, "%.2f", 100 * (s->plain_accuracy - s->accuracy));
+    table_cell(t, "%.1f %%", 100 * setting_cost(s, g->cost));
+    judged ? table_cell(t, "%.2f %%", 100 * o->found.accuracy) : table_cell(t, "%s", dash);
+    judged ? table_cell(t, "%.2f", 100 * (o->found.plain_accuracy - o->found.accuracy)) : table_cell(t, "%s", dash);
+    judged ? table_cell(t, "%.1f %%", 100 * realised(o)) : table_cell(t, "%s", dash);
+}
+
+static void print_safety(const outcome *o)
+{
+    const ln_target *g = &o->target;
+    const char *what = cost_name(g->cost);
+    double safe = setting_cost(&o->chosen, g->cost), careless = setting_cost(&o->careless, g->cost);
+
+    if (g->max_drop < 0)
+        return;
+    if (o->status == LN_UNCERTIFIED) {
+        target_print_needed(stdout, o->needed, &o->chosen);
+        printf("\n");
+    } else {
+        printf("setting %u is certified to lose at most %.4g points %s with %.4g %% confidence: of %u calibration rows %u were "
+               "lost, %u gained, %u changed\n", o->chosen.index, g->max_drop,
+               g->against == LN_AGAINST_PLAIN ? "(answers changed)" : "of accuracy",
+               100 * (g->confidence > 0 ? g->confidence : 0.95), o->chosen.calibration_rows, o->chosen.lost, o->chosen.gained,
+               o->chosen.changed);
+    }
+    if (g->budget <= 0)
+        printf("being safe costs %.1f %% of the plain network's %s: certified %.1f %%, expected to do without proof %.1f %%\n",
+               100 * (safe - careless), what, 100 * safe, 100 * careless);
+}
+
+static void print_json(const outcome *o, bool judged)
+{
+    const ln_setting *s = &o->chosen;
+    json j;
+
+    json_start(&j, stdout);
+    json_open(&j, "request", '{');
+    if (o->target.budget > 0)
+        json_real(&j, "budget", o->target.budget);
+    json_text(&j, "cost", cost_name(o->target.cost));
+    if (o->target.max_drop >= 0) {
+        json_real(&j, "max_drop", o->target.max_drop);
+        json_real(&j, "confidence", o->target.confidence > 0 ? o->target.confidence : 0.95);
+        json_text(&j, "against", o->target.against == LN_AGAINST_PLAIN ? "plain" : "labels");
+        json_bool(&j, "certified", o->status != LN_UNCERTIFIED);
+        if (o->status == LN_UNCERTIFIED)
+            json_real(&j, "rows_needed", o->needed == UINT64_MAX ? (double)NAN : (double)o->needed);
+        json_real(&j, "cost_without_proof", setting_cost(&o->careless, o->target.cost));
+    }
+    json_close(&j, '}');
+    json_setting(&j, s);
+    if (judged) {
+        json_open(&j, "val", '{');
+        json_whole(&j, "rows", o->found.rows);
+        json_real(&j, "accuracy", o->found.accuracy);
+        json_real(&j, "plain_accuracy", o->found.plain_accuracy);
+        json_real(&j, "cost", realised(o));
+        json_close(&j, '}');
+    }
+    json_finish(&j);
+}
+
+static void print_outcomes(const outcome *o, size_t count, bool judged, bool as_json)
+{
+    table t;
+
+    for (size_t i = 0; as_json && i < count; i++)
+        print_json(&o[i], judged);
+    if (as_json)
+        return;
+    printf("\nwhat was asked for, what the rows of training expect, what came out on --val:\n");
+    table_start(&t, "budget|max drop|setting|accuracy|loss|cost|val accuracy|loss|cost");
+    for (size_t i = 0; i < count; i++)
+        print_request(&t, &o[i], judged);
+    table_print(&t, stdout);
+    for (size_t i = 0; i < count; i++)
+        print_safety(&o[i]);
+}
+
+int train_report_targets(const train_settings *s, ln_model *model, ln_data *val, progress *p)
+{
+    size_t count = train_request_count(s);
+    outcome *o = count ? tool_alloc(count, sizeof *o) : NULL;
+    ln_session_options so = LN_SESSION_OPTIONS_INIT;
+    ln_session *session = NULL;
+    ln_error err = { 0 };
+    ln_status st = LN_OK;
+
+    if (count && val)
+        st = ln_session_open(&session, model, &so, &err);
+    for (size_t i = 0; st >= 0 && i < count; i++) {
+        o[i].target = request(s, i);
+        o[i].chosen = (ln_setting)LN_SETTING_INIT;
+        o[i].status = st = ln_target_resolve(model, &o[i].target, &o[i].chosen, &o[i].needed, &err);
+        o[i].careless = by_expectation(model, &o[i].target);
+        if (st >= 0 && val)
+            st = judge_request(&o[i], session, val, p, &err);
+    }
+    ln_session_free(session);
+    progress_end(p);
+    if (st >= 0 && count)
+        print_outcomes(o, count, val != NULL, s->json);
+    free(o);
+    return st < 0 ? report_error(name, st, &err) : TOOL_DONE;
+}
+
+ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err)
+{
+    ln_calibrate_options o = LN_CALIBRATE_OPTIONS_INIT;
+
+    o.threads = s->threads;
+    o.max_memory = s->max_memory;
+    o.cache_folder = s->cache;
+    o.progress = progress_show;
+    o.progress_payload = p;
+    return ln_policy_calibrate(model, rows, &o, err);
+}
