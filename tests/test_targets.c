@@ -59,6 +59,13 @@ static ln_model *trained(void)
     OK(ln_exit_train(model, data, &t, &err));
     train_gates(model, data, alphas, 1);
     train_gates(model, data, alphas + 1, 2);
+    ln_policy_options p = LN_POLICY_OPTIONS_INIT;
+    static const int32_t others[] = { LN_POLICY_PATIENCE, LN_POLICY_EENET, LN_POLICY_ENSEMBLE };
+    p.policies = others;
+    p.n_policies = 3;
+    p.cost = LN_COST_MACS;
+    p.threads = 2;
+    OK(ln_policy_train(model, data, &p, &err));
     ln_data_free(data);
     return model;
 }
@@ -101,11 +108,17 @@ START_TEST(training_leaves_a_curve_and_files_keep_it)
     OK(ln_model_save(model, path, &err));
     OK(ln_model_load(&again, path, NULL, &err));
     ck_assert_uint_eq(ln_setting_count(again, LN_POLICY_GATE), count);
-    for (uint32_t i = 0; i < count; i++) {
-        ln_setting a = setting(model, i), b = setting(again, i);
-        ck_assert(a.calibration_rows > 0);
-        ck_assert_mem_eq(&a, &b, sizeof a);
+    for (int32_t p = 0; p < LN_POLICY_ORACLE; p++) {
+        ck_assert_uint_eq(ln_setting_count(again, p), ln_setting_count(model, p));
+        for (uint32_t i = 0; i < ln_setting_count(model, p); i++) {
+            ln_setting a = LN_SETTING_INIT, b = LN_SETTING_INIT;
+            OK(ln_setting_get(model, p, i, &a, &err));
+            OK(ln_setting_get(again, p, i, &b, &err));
+            ck_assert(a.calibration_rows > 0);
+            ck_assert_mem_eq(&a, &b, sizeof a);
+        }
     }
+    ck_assert_uint_gt(ln_setting_count(model, LN_POLICY_ENSEMBLE), 1);
     ck_assert_uint_eq(ln_setting_count(model, LN_POLICY_ORACLE), 0);
     ck_assert_uint_eq(ln_setting_count(model, -1), 0);
     ln_setting s = LN_SETTING_INIT;
@@ -143,12 +156,18 @@ START_TEST(calibration_counts_what_sessions_answer)
     OK(ln_infer_full(session, x, n, full, NULL, &err));
     ln_setting used = LN_SETTING_INIT;
     FAILS(LN_E_STATE, ln_session_get_setting(session, &used, &err));
-    for (uint32_t i = 0; i < ln_setting_count(model, LN_POLICY_GATE); i += 7) {
-        ln_setting s = setting(model, i);
-        uint32_t lost = 0, gained = 0, changed = 0;
-        OK(ln_session_set_setting(session, LN_POLICY_GATE, i, &err));
+    static const int32_t policies[] = { LN_POLICY_GATE, LN_POLICY_PATIENCE, LN_POLICY_EENET, LN_POLICY_ENSEMBLE };
+    for (uint32_t k = 0; k < 48; k++) {
+        int32_t policy = policies[k % 4];
+        uint32_t i = k / 4 * 6, lost = 0, gained = 0, changed = 0;
+        ln_setting s = LN_SETTING_INIT;
+        if (i >= ln_setting_count(model, policy))
+            continue;
+        OK(ln_setting_get(model, policy, i, &s, &err));
+        OK(ln_session_set_setting(session, policy, i, &err));
         OK(ln_session_get_setting(session, &used, &err));
         ck_assert_uint_eq(used.index, i);
+        ck_assert_int_eq(used.policy, policy);
         OK(ln_infer_early(session, x, n, early, NULL, &err));
         for (size_t r = 0; r < n; r++) {
             lost += full[r].label == labels[r] && early[r].label != labels[r];
