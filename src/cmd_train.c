@@ -271,7 +271,7 @@ static int report(job *b)
     }
     code = train_report_targets(b->s, b->model, b->val, &b->p);
     fflush(stdout);
-    if (!b->val || code != TOOL_DONE)
+    if (!b->val)
         return code;
     if (!b->s->json)
         printf("\n--val: ");

@@ -184,23 +184,31 @@ int train_report_targets(const train_settings *s, ln_model *model, ln_data *val,
     ln_session *session = NULL;
     ln_error err = { 0 };
     ln_status st = LN_OK;
+    size_t reached = 0;
+    int code = TOOL_DONE;
 
     if (count && val)
         st = ln_session_open(&session, model, &so, &err);
     for (size_t i = 0; st >= 0 && i < count; i++) {
-        o[i].target = request(s, i);
-        o[i].chosen = (ln_setting)LN_SETTING_INIT;
-        o[i].status = st = ln_target_resolve(model, &o[i].target, &o[i].chosen, &o[i].needed, &err);
-        o[i].careless = by_expectation(model, &o[i].target);
-        if (st >= 0 && val)
-            st = judge_request(&o[i], session, val, p, &err);
+        outcome *at = &o[reached];
+        at->target = request(s, i);
+        at->chosen = (ln_setting)LN_SETTING_INIT;
+        at->status = ln_target_resolve(model, &at->target, &at->chosen, &at->needed, &err);
+        if (at->status < 0) {       /* what is left can still be reached */
+            code = report_error(name, at->status, &err);
+            continue;
+        }
+        at->careless = by_expectation(model, &at->target);
+        reached++;
+        if (val)
+            st = judge_request(at, session, val, p, &err);
     }
     ln_session_free(session);
     progress_end(p);
-    if (st >= 0 && count)
-        print_outcomes(o, count, val != NULL, s->json);
+    if (st >= 0 && reached)
+        print_outcomes(o, reached, val != NULL, s->json);
     free(o);
-    return st < 0 ? report_error(name, st, &err) : TOOL_DONE;
+    return st < 0 ? report_error(name, st, &err) : code;
 }
 
 ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err)
