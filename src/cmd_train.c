@@ -275,7 +275,8 @@ static int report(job *b)
         return code;
     if (!b->s->json)
         printf("\n--val: ");
-    return judge(&(judging){ name, b->model, b->val, -1, REPORT_ROWS, threads, false, b->s->json, &b->p, NULL });
+    int judged = judge(&(judging){ name, b->model, b->val, -1, REPORT_ROWS, threads, false, b->s->json, &b->p, NULL });
+    return judged != TOOL_DONE ? judged : code;
 }
 
 static int train(job *b)

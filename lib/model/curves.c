@@ -11,6 +11,7 @@ void ln__curve_free(ln__curve *curve, const ln__ctx *ctx)
 {
     ln__free(ctx, curve->setting);
     ln__free(ctx, curve->threshold);
+    ln__free(ctx, curve->share);
     memset(curve, 0, sizeof *curve);
 }
 
@@ -18,7 +19,8 @@ static ln_status curve_new(ln__curve *out, const ln_model *model, uint32_t count
 {
     out->setting = ln__calloc(&model->ctx, count, sizeof *out->setting);
     out->threshold = ln__array(&model->ctx, count, LN__MAX(model->n_exits, 1) * sizeof *out->threshold);
-    if (!out->setting || !out->threshold) {
+    out->share = ln__array(&model->ctx, count, (model->n_exits + 1) * sizeof *out->share);
+    if (!out->setting || !out->threshold || !out->share) {
         ln__curve_free(out, &model->ctx);
         return ln__fail_nomem(err, &model->ctx, count * sizeof *out->setting);
     }
@@ -50,6 +52,7 @@ ln_status ln__curve_store(ln_model *model, int32_t policy, const ln__settings *s
             to->time_share += from->share[e] * basis->time[e];
         }
         memcpy(curve.threshold + (size_t)i * model->n_exits, from->threshold, model->n_exits * sizeof *curve.threshold);
+        memcpy(curve.share + (size_t)i * (model->n_exits + 1), from->share, (model->n_exits + 1) * sizeof *curve.share);
     }
     if (st < 0)
         return st;
@@ -85,6 +88,11 @@ ln_status ln__setting_find(const ln_setting **setting, const double **thresholds
     return LN_OK;
 }
 
+const double *ln__setting_shares(const ln_model *model, const ln_setting *setting)
+{
+    return model->curves[setting->policy].share + (size_t)setting->index * (model->n_exits + 1);
+}
+
 /* ---- In the file ------------------------------------------------------------------------- */
 
 void ln__curve_print(ln__buffer *to, const ln__curve *curve, uint32_t index, uint32_t exits)
@@ -96,6 +104,8 @@ void ln__curve_print(ln__buffer *to, const ln__curve *curve, uint32_t index, uin
     ln__format_print(to, v, FIGURES);
     ln__buffer_put(to, " ", 1);
     ln__format_print(to, curve->threshold + (size_t)index * exits, exits);
+    ln__buffer_put(to, " ", 1);
+    ln__format_print(to, curve->share + (size_t)index * (exits + 1), (size_t)exits + 1);
 }
 
 static bool whole(double value, double most)
@@ -121,19 +131,28 @@ static ln_status check_figures(const ln_model *model, int32_t policy, const doub
     for (uint32_t e = 0; e < model->n_exits; e++)
         if (!(v[FIGURES + e] >= -1 && v[FIGURES + e] <= 1))
             return ln__fail(err, LN_E_FORMAT, "%s: %s: threshold %u is %g; -1..1 was expected", model->path, key, e, v[FIGURES + e]);
+    double sum = 0;
+    for (uint32_t e = 0; e <= model->n_exits; e++) {
+        double share = v[FIGURES + model->n_exits + e];
+        if (!(share >= 0 && share <= 1))
+            return ln__fail(err, LN_E_FORMAT, "%s: %s: share %u is %g; 0..1 was expected", model->path, key, e, share);
+        sum += share;
+    }
+    if (fabs(sum - 1) > 1e-6)
+        return ln__fail(err, LN_E_FORMAT, "%s: %s: the shares of exits add up to %g; 1 was expected", model->path, key, sum);
     return LN_OK;
 }
 
 static ln_status read_setting(ln_model *model, ln__curve *curve, int32_t policy, uint32_t index, ln_error *err)
 {
-    double v[FIGURES + LN__MAX_EXITS];
+    double v[FIGURES + 2 * LN__MAX_EXITS + 1];
     char key[96];
 
     snprintf(key, sizeof key, LN__KEY_CURVE "%s.%u", ln_policy_name(policy), index);
     const char *text = ln__onnx_metadata(model->onnx, key);
     if (!text)
         return ln__fail(err, LN_E_FORMAT, "%s: metadata '%s' is missing", model->path, key);
-    ln_status st = ln__format_numbers(v, FIGURES + model->n_exits, text, key, model->path, err);
+    ln_status st = ln__format_numbers(v, FIGURES + 2 * (size_t)model->n_exits + 1, text, key, model->path, err);
     if (st == LN_OK)
         st = check_figures(model, policy, v, key, err);
     if (st < 0)
@@ -143,6 +162,7 @@ static ln_status read_setting(ln_model *model, ln__curve *curve, int32_t policy,
         .accuracy = v[2], .plain_accuracy = v[3], .params_share = v[4], .macs_share = v[5], .time_share = v[6],
         .calibration_rows = (uint32_t)v[7], .lost = (uint32_t)v[8], .gained = (uint32_t)v[9], .changed = (uint32_t)v[10] };
     memcpy(curve->threshold + (size_t)index * model->n_exits, v + FIGURES, model->n_exits * sizeof *v);
+    memcpy(curve->share + (size_t)index * (model->n_exits + 1), v + FIGURES + model->n_exits, (model->n_exits + 1) * sizeof *v);
     return LN_OK;
 }
 

@@ -39,6 +39,7 @@ typedef struct ln__curve {
     uint32_t    count;          /* 0: not trained */
     ln_setting *setting;        /* [count] */
     double     *threshold;      /* [count][exits] */
+    double     *share;          /* [count][exits + 1] of the rows of training, that leave there */
 } ln__curve;
 enum { LN__POLICIES = LN_POLICY_ORACLE };   /* those that have curves */
 
@@ -120,6 +121,7 @@ uint32_t  ln__setting_count(const ln_model *model, int32_t policy);
 /* LN_E_STATE if the policy has no settings, LN_E_ARGUMENT if not that one. */
 ln_status ln__setting_find(const ln_setting **setting, const double **thresholds, const ln_model *model, int32_t policy,
                            uint32_t index, ln_error *err);
+const double *ln__setting_shares(const ln_model *model, const ln_setting *setting);    /* [exits + 1] */
 double    ln__setting_cost(const ln_setting *setting, int32_t cost);    /* share of the plain network's */
 void      ln__curve_print(ln__buffer *to, const ln__curve *curve, uint32_t index, uint32_t exits);
 ln_status ln__curves_read(ln_model *model, ln_error *err);

@@ -37,7 +37,7 @@ void ln__counts_note(ln_session *session, const ln__run_request *request)
         t->decided[r->exit] += decided;
         t->probability[r->exit] += (double)r->probability;
         if (request->mode == LN__RUN_DEADLINE && r->exit < session->model->n_exits)
-            t->cut += !session->gates || !(r->gate > session->gates->threshold[r->exit]);
+            t->cut += !session->gates || !(r->gate > session->threshold[r->exit]);
     }
 }
 
@@ -55,6 +55,8 @@ void ln__session_reset_counters(ln_session *session)
 /* NULL where the model does not say. */
 static const double *expected_shares(const ln_session *session)
 {
+    if (session->setting)
+        return ln__setting_shares(session->model, session->setting);
     const ln__point *point = session->point >= 0 ? &session->model->points[session->point] : NULL;
     return point && point->has_shares ? point->shares : NULL;
 }
@@ -92,7 +94,7 @@ ln_status ln__session_drift(const ln_session *session, double *p_value, ln_error
     if (!expected)
         return ln__fail(err, LN_E_STATE, "the model does not say where rows of training left at operating point %lld; train its gates "
                                          "again (leenet train)", (long long)session->point);
-    *p_value = ln__drift_p(session->counts.decided, expected, session->model->points[session->point].measured.rows,
+    *p_value = ln__drift_p(session->counts.decided, expected, session->setting ? session->setting->rows : session->model->points[session->point].measured.rows,
                            session->model->n_exits + 1);
     return LN_OK;
 }

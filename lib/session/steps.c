@@ -37,7 +37,7 @@ static void describe(const ln_session *session, ln_step *out)
                       .probability = steps->result.probability, .gate = steps->result.gate,
                       .macs_share = (double)steps->result.macs_share, .ms = 1e3 * steps->seconds,
                       .logits = steps->logits };
-    out->leaves = end || (session->gates && steps->result.gate > session->gates->threshold[out->exit]);
+    out->leaves = end || (session->gates && steps->result.gate > session->threshold[out->exit]);
     if (!end) {
         out->next_macs_share = session->macs_share[out->exit + 1] - session->macs_share[out->exit];
         out->next_ms = 1e3 * ln__lane_expect(lane, (int32_t)steps->next, 1);
