@@ -103,6 +103,14 @@ struct Watch {
 inline std::string version() { return ln_lib_version(); }
 inline std::string backend() { return ln_lib_backend(); }
 
+// LN_POLICY_* by its name, "max-prob".
+inline std::int32_t policy(const char *name)
+{
+    std::int32_t found = 0;
+    detail::check([&](ln_error *e) { return ln_policy_find(&found, name, e); });
+    return found;
+}
+
 inline ln_preprocess preprocess_preset(const char *name)
 {
     ln_preprocess p = LN_PREPROCESS_INIT;
@@ -312,6 +320,20 @@ public:
             options.n_alphas = alphas.size();
         }
         return detail::check([&](ln_error *e) { return ln_gate_train(get(), rows.get(), &options, e); },
+                             &watch.thrown);
+    }
+
+    // All policies that can be trained beside gates if none is given.
+    ln_status train_policies(const Data &rows, const std::vector<std::int32_t> &policies = {},
+                             ln_policy_options options = LN_POLICY_OPTIONS_INIT, const Progress &progress = nullptr)
+    {
+        detail::Watch watch(progress);
+        watch.put_into(options);
+        if (!policies.empty()) {
+            options.policies = policies.data();
+            options.n_policies = policies.size();
+        }
+        return detail::check([&](ln_error *e) { return ln_policy_train(get(), rows.get(), &options, e); },
                              &watch.thrown);
     }
 
