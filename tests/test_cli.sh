@@ -166,6 +166,8 @@ run "info --json of the result" "$LEENET" info "$early" --json
 json "has names, exits and points" "d[0]['class_names'] == ['bar-lying', 'bar-standing', 'disc'] and len(d[0]['exits']) == 2
     and all(e['trained'] for e in d[0]['exits']) and [len(p['thresholds']) for p in d[0]['points']] == [2, 2]
     and d[0]['default_point'] in (0, 1)"
+says "eval of pictures unlike those of training" 0 "drift: at operating point" \
+    "$LEENET" eval "$early" --data $pictures --point all --scale 0.05 -q
 run "eval" "$LEENET" eval "$early" --data $pictures:part=1/2 --point all --json
 json "eval judges every point" "[p['point'] for p in d] == [0, 1] and all(
     p['rows'] == 60 and len(p['exits']) == 3 and abs(sum(e['share'] for e in p['exits']) - 1) < 1e-6

@@ -415,6 +415,56 @@ START_TEST(other_pictures_are_noticed)
 }
 END_TEST
 
+/* The saved model with one byte changed, `skip` bytes behind the key of point 0's shares. */
+static void spoil(char *path, int skip, char byte)
+{
+    static const char key[] = "leenet.point.0.shares";
+    FILE *in = fopen(trained, "rb");
+    size_t size, at = 0;
+
+    fseek(in, 0, SEEK_END);
+    size = (size_t)ftell(in);
+    rewind(in);
+    char *bytes = malloc(size);
+    ck_assert_uint_eq(fread(bytes, 1, size, in), size);
+    fclose(in);
+    while (at + sizeof key < size && memcmp(bytes + at, key, sizeof key - 1) != 0)
+        at++;
+    ck_assert_msg(at + sizeof key < size, "the model does not hold %s", key);
+    bytes[at + sizeof key - 1 + (size_t)(skip < 0 ? -1 : skip + 2)] = byte;    /* two bytes: field and length of the value */
+    FILE *out = fdopen(mkstemp(path), "wb");
+    ck_assert_uint_eq(fwrite(bytes, 1, size, out), size);
+    fclose(out);
+    free(bytes);
+}
+
+START_TEST(shares_of_a_file_are_checked_and_may_be_missing)
+{
+    static const char wrong[] = "9x-";
+    ln_exit_count exits[EXITS + 1];
+    ln_counters c = LN_COUNTERS_INIT;
+    ln_model *model;
+    double p;
+
+    for (int i = 0; wrong[i]; i++) {
+        char path[] = "/tmp/leenet-test-XXXXXX";
+        spoil(path, 0, wrong[i]);
+        FAILS(LN_E_FORMAT, ln_model_load(&model, path, NULL, &err));
+        ck_assert_ptr_nonnull(strstr(err.text, "leenet.point.0.shares"));
+        unlink(path);
+    }
+    char old[] = "/tmp/leenet-test-XXXXXX";
+    spoil(old, -1, 'z');                    /* no such key: as in a file of an earlier build */
+    ln_session *session = open_session(old, 0, 1, 1);
+    FAILS(LN_E_STATE, ln_session_drift(session, &p, &err));
+    c.exits = exits;
+    OK(ln_session_get_counters(session, &c, &err));
+    ck_assert(isnan(exits[0].expected));
+    ln_session_free(session);
+    unlink(old);
+}
+END_TEST
+
 START_TEST(chi_squared_tails)
 {
     static const struct { uint32_t k; double x, p; } known[] = {
@@ -513,6 +563,7 @@ int main(void)
     tcase_add_test(t, a_stage_held_back_gets_another_chance);
     tcase_add_test(t, counters_count);
     tcase_add_test(t, other_pictures_are_noticed);
+    tcase_add_test(t, shares_of_a_file_are_checked_and_may_be_missing);
     tcase_add_test(m, one_slow_run_is_forgotten_and_a_slow_machine_is_not);
     tcase_add_test(m, chi_squared_tails);
     tcase_add_loop_test(m, drift_is_uniform_where_there_is_none, 0, 4);
