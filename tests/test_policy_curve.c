@@ -62,8 +62,8 @@ START_TEST(common_thresholds_are_spaced_by_cost)
     ln__settings c;
 
     make_rows(rows, 0.2, 1);
-    ln__scorer scorer = { rows->score, rows->right, cost };
-    ln__curve_task task = { &scorer, 1, ROWS, EXITS, NULL, 0 };
+    ln__scorer scorer = { rows->score, rows->right, cost, NULL, 0 };
+    ln__curve_task task = { &scorer, 1, ROWS, EXITS };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
     check_curve(&c, &scorer);
     ck_assert_uint_ge(c.count, 50);     /* scores cut off at 1 are tied */
@@ -86,8 +86,8 @@ START_TEST(ties_and_extremes_are_survived)
     ln__settings c;
 
     make_rows(rows, 0.2, 2);
-    ln__scorer scorer = { rows->score, rows->right, cost };
-    ln__curve_task task = { &scorer, 1, ROWS, EXITS, NULL, 0 };
+    ln__scorer scorer = { rows->score, rows->right, cost, NULL, 0 };
+    ln__curve_task task = { &scorer, 1, ROWS, EXITS };
     for (float levels = 0; levels < 4; levels++) {
         for (int i = 0; i < ROWS * EXITS; i++)
             rows->score[i] = levels > 0 ? roundf(rows->score[i] * levels) / levels : 1;
@@ -122,8 +122,8 @@ START_TEST(the_better_scorer_is_taken_at_each_cost)
         if (rows[1].score[i] > 0.6f)
             rows[1].score[i] = 0.6f + 0.3f * (float)((i * 7919) % 1000) / 1000;
     }
-    ln__scorer scorers[2] = { { rows[0].score, rows[0].right, cost }, { rows[1].score, rows[1].right, cost } };
-    ln__curve_task both = { scorers, 2, ROWS, EXITS, NULL, 0 };
+    ln__scorer scorers[2] = { { rows[0].score, rows[0].right, cost, NULL, 0 }, { rows[1].score, rows[1].right, cost, NULL, 0 } };
+    ln__curve_task both = { scorers, 2, ROWS, EXITS };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &both, NULL), LN_OK);
     check_curve(&c, scorers);
     uint32_t of[2] = { 0, 0 };
@@ -135,7 +135,7 @@ START_TEST(the_better_scorer_is_taken_at_each_cost)
     ck_assert(of[0] > 5 && of[1] > 5);
     ln__settings_free(&c, &ctx);
     for (int k = 0; k < 2; k++) {
-        ln__curve_task one = { &scorers[k], 1, ROWS, EXITS, NULL, 0 };
+        ln__curve_task one = { &scorers[k], 1, ROWS, EXITS };
         ck_assert_int_eq(ln__curve_build(&c, &ctx, &one, NULL), LN_OK);
         for (uint32_t i = 0; i < c.count; i++)
             alone[k] += c.setting[i].accuracy / c.count;
@@ -190,8 +190,8 @@ START_TEST(geometric_schedules_are_geometric)
         before = mean;
     }
     make_rows(rows, 0.2, 7);
-    ln__scorer scorer = { rows->score, rows->right, cost };
-    ln__curve_task task = { &scorer, 1, ROWS, EXITS, schedule, LN__GEOMETRIC_SCHEDULES };
+    ln__scorer scorer = { rows->score, rows->right, cost, schedule, LN__GEOMETRIC_SCHEDULES };
+    ln__curve_task task = { &scorer, 1, ROWS, EXITS };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
     check_curve(&c, &scorer);
     ck_assert_uint_gt(c.count, 40);

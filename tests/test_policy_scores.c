@@ -232,7 +232,7 @@ START_TEST(eenet_schedules_meet_their_budgets)
 
     for (int i = 0; i < ROWS * (EXITS + 1); i++)
         q[i] = (float)fmin(1, 0.3 + 0.15 * (i % (EXITS + 1)) + 0.2 * ln__rng_double(&rng));
-    ln__eenet_schedules(out, BUDGETS, q, cost, ROWS, EXITS);
+    ln__eenet_schedules(out, BUDGETS, 4, q, cost, ROWS, EXITS);
     for (int b = 0; b < BUDGETS; b++) {
         double sum = 0, mean = 0, wanted = cost[EXITS] - (cost[EXITS] - cost[0]) * (b + 1) / (BUDGETS + 1);
         for (int e = 0; e <= EXITS; e++) {
@@ -247,7 +247,7 @@ START_TEST(eenet_schedules_meet_their_budgets)
     /* An exit that is never right is left to nobody while others can meet the budget. */
     for (int i = 0; i < ROWS; i++)
         q[i * (EXITS + 1) + 2] = 0.001f;
-    ln__eenet_schedules(out, BUDGETS, q, cost, ROWS, EXITS);
+    ln__eenet_schedules(out, BUDGETS, 4, q, cost, ROWS, EXITS);
     ck_assert(out[10 * (EXITS + 1) + 2] < 1e-6);
 }
 END_TEST

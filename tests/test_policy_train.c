@@ -43,6 +43,30 @@ static ln_data *open_data(const char *spec)
     return data;
 }
 
+/* From never leaving to leaving at once, each cheaper than the one before; the point stands at one of them. */
+static void check_settings(const ln_model *model, int32_t policy, uint32_t point)
+{
+    uint32_t count = ln_setting_count(model, policy);
+    ln_point_info info = LN_POINT_INFO_INIT;
+    ln_exit_info first = LN_EXIT_INFO_INIT;
+    double before = INFINITY, nearest = INFINITY;
+
+    OK(ln_point_get_info(model, point, &info, &err));
+    OK(ln_exit_get_info(model, 0, &first, &err));
+    ck_assert_msg(count >= 3 && count <= 64, "%s: %u settings", ln_policy_name(policy), count);
+    for (uint32_t i = 0; i < count; i++) {
+        ln_setting s = LN_SETTING_INIT;
+        OK(ln_setting_get(model, policy, i, &s, &err));
+        ck_assert(s.policy == policy && s.index == i && s.point == point);
+        ck_assert_msg(s.macs_share < before, "%s, setting %u: %g after %g", ln_policy_name(policy), i, s.macs_share, before);
+        ck_assert(i > 0 || (s.accuracy == s.plain_accuracy && s.macs_share >= 1));
+        ck_assert(i + 1 < count || fabs(s.macs_share - first.macs_share) < 0.01);
+        before = s.macs_share;
+        nearest = fmin(nearest, fabs(s.macs_share - info.macs_share) + fabs(s.accuracy - info.accuracy));
+    }
+    ck_assert(nearest < 1e-9);
+}
+
 START_TEST(every_policy_gets_a_point)
 {
     ln_data *data = open_data(DATA ":part=0/2");
@@ -59,6 +83,7 @@ START_TEST(every_policy_gets_a_point)
         ck_assert(info.accuracy > 0 && info.accuracy <= 1 && info.plain_accuracy > 0);
         ck_assert_msg(info.macs_share > 0.05 && info.macs_share < 1.1, "%s: %g", ln_policy_name(info.policy), info.macs_share);
         ck_assert(info.time_share > 0 && info.params_share > 0);
+        check_settings(model, info.policy, i);
     }
     p.policies = again;
     p.n_policies = 1;

@@ -224,8 +224,8 @@ static void try_schedules(building *b, uint32_t scorer)
     const ln__scorer *s = &t->scorer[scorer];
     ln__outcome outcome;
 
-    for (uint32_t k = 0; k < t->n_schedules; k++) {
-        ln__quantile_thresholds(b->threshold, s->score, t->schedule + (size_t)k * (t->exits + 1), t->rows, t->exits, b->order);
+    for (uint32_t k = 0; k < s->n_schedules; k++) {
+        ln__quantile_thresholds(b->threshold, s->score, s->schedule + (size_t)k * (t->exits + 1), t->rows, t->exits, b->order);
         ln__policy_judge(&outcome, s->score, b->threshold, s->right, NULL, t->rows, t->exits);
         propose(b, scorer, &(offer){ true, 0, outcome.accuracy, mean_cost(s->cost, outcome.share, t->exits), k });
     }
@@ -270,10 +270,11 @@ static int64_t best_scorer(const building *b, uint32_t level)
 static void fill_thresholds(const building *b, double *threshold, uint32_t scorer, const offer *chosen)
 {
     const ln__curve_task *t = b->task;
+    const ln__scorer *by = &t->scorer[scorer];
 
-    if (t->schedule) {
-        ln__quantile_thresholds(threshold, t->scorer[scorer].score, t->schedule + (size_t)chosen->schedule * (t->exits + 1),
-                                t->rows, t->exits, b->order);
+    if (by->schedule) {
+        ln__quantile_thresholds(threshold, by->score, by->schedule + (size_t)chosen->schedule * (t->exits + 1), t->rows, t->exits,
+                                b->order);
         return;
     }
     for (uint32_t e = 0; e < t->exits; e++)
@@ -351,11 +352,10 @@ static ln_status take_memory(building *b, ln__settings *out, ln_error *err)
     out->numbers = ln__array(b->ctx, LN__MAX_SETTINGS, (2 * (size_t)t->exits + 1) * sizeof(double));
     b->offers = ln__calloc(b->ctx, t->n_scorers, LN__MAX_SETTINGS * sizeof *b->offers);
     b->threshold = ln__array(b->ctx, t->exits, sizeof *b->threshold);
-    if (t->schedule)
-        b->order = ln__array(b->ctx, moves, sizeof *b->order);
-    else if (ln__mul_size(moves, t->exits, &moves))
+    b->order = ln__array(b->ctx, moves, sizeof *b->order);
+    if (ln__mul_size(moves, t->exits, &moves))
         b->moves = ln__array(b->ctx, moves, sizeof *b->moves);
-    if (!out->numbers || !b->offers || !b->threshold || (!b->order && !b->moves))
+    if (!out->numbers || !b->offers || !b->threshold || !b->order || !b->moves)
         return ln__fail_nomem(err, b->ctx, moves * sizeof *b->moves);
     return LN_OK;
 }
@@ -373,7 +373,7 @@ ln_status ln__curve_build(ln__settings *out, const ln__ctx *ctx, const ln__curve
     if (st == LN_OK)
         find_ends(&b);
     for (uint32_t s = 0; st == LN_OK && s < task->n_scorers; s++)
-        if (task->schedule)
+        if (task->scorer[s].schedule)
             try_schedules(&b, s);
         else
             sweep_common(&b, s);

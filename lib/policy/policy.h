@@ -75,8 +75,9 @@ void ln__ensemble_fit(double *weights, const float *const *logits, const int32_t
                       uint32_t exit, double *scratch);
 
 /* EENET: exit distributions [n_budgets][exits + 1], one for each mean cost from cost[exits] down to cost[0]. Rows prefer exits
- * by their expected correctness q [n][exits + 1]; the budget is met in the way that changes the preference least. */
-void ln__eenet_schedules(double *out, uint32_t n_budgets, const float *q, const double *cost, int64_t n, uint32_t exits);
+ * by a power of their expected correctness q [n][exits + 1]; the budget is met in the way that changes the preference least. */
+void ln__eenet_schedules(double *out, uint32_t n_budgets, double power, const float *q, const double *cost, int64_t n,
+                         uint32_t exits);
 
 /* ---- The LEENet loss (DESIGN 3.6) ----------------------------------------------------------- */
 
@@ -129,6 +130,9 @@ typedef struct ln__scorer {
     const float   *score;       /* [rows][exits], 0..1 */
     const uint8_t *right;       /* [rows][exits + 1] is this policy's answer there right (exits: the network's own end) */
     const double  *cost;        /* [exits + 1] of leaving there, rising; what the curve is ordered by */
+    const double  *schedule;    /* [n_schedules][exits + 1] shares of rows that shall leave at each exit, thresholds
+                                 * of each exit by quantiles; NULL: one threshold for all exits */
+    uint32_t       n_schedules;
 } ln__scorer;
 
 typedef struct ln__curve_task {
@@ -136,9 +140,6 @@ typedef struct ln__curve_task {
     uint32_t n_scorers;
     int64_t  rows;
     uint32_t exits;
-    const double *schedule;     /* [n_schedules][exits + 1] shares of rows that shall leave at each exit, thresholds
-                                 * of each exit by quantiles; NULL: one threshold for all exits */
-    uint32_t n_schedules;
 } ln__curve_task;
 
 typedef struct ln__setting {

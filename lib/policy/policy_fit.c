@@ -79,12 +79,9 @@ void ln__ensemble_fit(double *weights, const float *const *logits, const int32_t
 
 /* ---- EENet's schedule ---------------------------------------------------------------------- */
 
-/* How strongly a row prefers an exit that is likely right. */
-static const double preference = 4.0;
-
-/* Mean over rows of r_i ~ q_i^preference exp(-tilt cost_i): of all ways to meet the mean cost this is the one
+/* Mean over rows of r_i ~ q_i^power exp(-tilt cost_i): of all ways to meet the mean cost this is the one
  * nearest (Kullback, Leibler) to the rows' own preference. Returns the mean cost. */
-static double tilted(double *share, double tilt, const float *q, const double *cost, int64_t n, uint32_t exits)
+static double tilted(double *share, double power, double tilt, const float *q, const double *cost, int64_t n, uint32_t exits)
 {
     double r[LN__MAX_EXITS + 1], mean = 0;
 
@@ -93,7 +90,7 @@ static double tilted(double *share, double tilt, const float *q, const double *c
         double top = -INFINITY, sum = 0;
 
         for (uint32_t i = 0; i <= exits; i++) {
-            r[i] = preference * log(fmax((double)q[row * (exits + 1) + i], 1e-6)) - tilt * cost[i];
+            r[i] = power * log(fmax((double)q[row * (exits + 1) + i], 1e-6)) - tilt * cost[i];
             top = fmax(top, r[i]);
         }
         for (uint32_t i = 0; i <= exits; i++)
@@ -106,7 +103,8 @@ static double tilted(double *share, double tilt, const float *q, const double *c
     return mean;
 }
 
-void ln__eenet_schedules(double *out, uint32_t n_budgets, const float *q, const double *cost, int64_t n, uint32_t exits)
+void ln__eenet_schedules(double *out, uint32_t n_budgets, double power, const float *q, const double *cost, int64_t n,
+                         uint32_t exits)
 {
     for (uint32_t b = 0; b < n_budgets; b++) {
         double *share = out + (size_t)b * (exits + 1), low = -500, high = 500;
@@ -115,7 +113,7 @@ void ln__eenet_schedules(double *out, uint32_t n_budgets, const float *q, const 
         for (int i = 0; i < 30; i++) {
             double middle = 0.5 * (low + high);
 
-            if (tilted(share, middle, q, cost, n, exits) > budget)
+            if (tilted(share, power, middle, q, cost, n, exits) > budget)
                 low = middle;
             else
                 high = middle;

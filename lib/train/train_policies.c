@@ -4,7 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { BUDGETS = 63 };          /* exit distributions that EENET's schedule is made for */
+enum { BUDGETS = 63, POWERS = 5 };
+
+/* How strongly EENET's rows prefer an exit that is likely right; at each cost the best of them is taken. */
+static const double power[POWERS] = { 1, 2, 4, 8, 16 };
 
 typedef struct fitting {
     ln_model       *model;
@@ -15,8 +18,8 @@ typedef struct fitting {
     float          *mixed, *scratch;
     float          *score;      /* [rows][exits] */
     uint8_t        *right;      /* [rows][exits + 1] */
-    double         *schedule;   /* of the policy at hand, or NULL */
-    uint32_t        n_schedules;
+    double         *schedule;   /* of the policy at hand [n_scorers][n_schedules][exits + 1], or NULL */
+    uint32_t        n_schedules, n_scorers;
     double          cost[LN__MAX_EXITS + 1];
     ln__reporter    reporter;
     ln__pool       *pool;
@@ -193,8 +196,9 @@ static ln_status plan_budgets(fitting *f, ln_error *err)
     size_t exits = f->model->n_exits, right = 0;
     float *q = ln__array(&f->model->ctx, f->n, (exits + 1) * sizeof *q);
 
-    f->schedule = ln__array(&f->model->ctx, BUDGETS, (exits + 1) * sizeof *f->schedule);
+    f->schedule = ln__array(&f->model->ctx, POWERS * BUDGETS, (exits + 1) * sizeof *f->schedule);
     f->n_schedules = BUDGETS;
+    f->n_scorers = POWERS;
     if (!q || !f->schedule) {
         ln__free(&f->model->ctx, q);
         return ln__fail_nomem(err, &f->model->ctx, f->n * (exits + 1) * sizeof *q);
@@ -205,7 +209,8 @@ static ln_status plan_budgets(fitting *f, ln_error *err)
         memcpy(q + r * (exits + 1), f->score + r * exits, exits * sizeof *q);
         q[r * (exits + 1) + exits] = (float)right / (float)f->n;
     }
-    ln__eenet_schedules(f->schedule, BUDGETS, q, f->cost, (int64_t)f->n, (uint32_t)exits);
+    for (size_t i = 0; i < POWERS; i++)
+        ln__eenet_schedules(f->schedule + i * BUDGETS * (exits + 1), BUDGETS, power[i], q, f->cost, (int64_t)f->n, (uint32_t)exits);
     ln__free(&f->model->ctx, q);
     return LN_OK;
 }
@@ -238,6 +243,7 @@ static ln_status learn(fitting *f, ln__gates *gates, ln_error *err)
     ln_status st = LN_OK;
 
     f->n_schedules = 0;
+    f->n_scorers = 1;
     ln__free(&model->ctx, f->schedule);
     f->schedule = NULL;
     if (gates->policy == LN_POLICY_ENSEMBLE)
@@ -295,9 +301,9 @@ static const ln__setting *halfway(const ln__settings *settings)
 static ln_status store(fitting *f, ln__point *point, const ln__settings *settings, ln_error *err)
 {
     ln_model *model = f->model;
-    int32_t policy = point->gates.policy;
     double plain_accuracy = point->measured.plain_accuracy;
-    uint32_t at = 0;
+    int32_t policy = point->gates.policy;
+    uint32_t at = 0, points[POWERS];
     ln_status st = LN_OK;
 
     while (at < model->n_points && model->points[at].gates.policy != policy)
@@ -309,9 +315,23 @@ static ln_status store(fitting *f, ln__point *point, const ln__settings *setting
         model->points[at] = *point;
         *point = old;
     }
+    for (uint32_t i = 0; i < POWERS; i++)
+        points[i] = at;
     if (st < 0)
         return st;
-    return ln__curve_store(model, policy, settings, &(ln__curve_basis){ &at, f->rows.time, (uint32_t)f->n, plain_accuracy }, err);
+    return ln__curve_store(model, policy, settings, &(ln__curve_basis){ points, f->rows.time, (uint32_t)f->n, plain_accuracy }, err);
+}
+
+static ln_status build_curve(ln__settings *out, const fitting *f, ln_error *err)
+{
+    uint32_t exits = f->model->n_exits;
+    ln__scorer scorer[POWERS];
+    ln__curve_task task = { scorer, f->n_scorers, (int64_t)f->n, exits };
+
+    for (uint32_t i = 0; i < f->n_scorers; i++)
+        scorer[i] = (ln__scorer){ f->score, f->right, f->cost,
+                                  f->schedule ? f->schedule + (size_t)i * f->n_schedules * (exits + 1) : NULL, f->n_schedules };
+    return ln__curve_build(out, &f->model->ctx, &task, err);
 }
 
 static ln_status train_policy(fitting *f, int32_t policy, ln_error *err)
@@ -326,11 +346,8 @@ static ln_status train_policy(fitting *f, int32_t policy, ln_error *err)
     point.gates.policy = policy;
     st = learn(f, &point.gates, err);
     find_costs(f, &point.gates);
-    if (st == LN_OK) {
-        ln__scorer scorer = { f->score, f->right, f->cost };
-        ln__curve_task task = { &scorer, 1, (int64_t)f->n, model->n_exits, f->schedule, f->n_schedules };
-        st = ln__curve_build(&settings, &model->ctx, &task, err);
-    }
+    if (st == LN_OK)
+        st = build_curve(&settings, f, err);
     if (st == LN_OK) {
         measure_point(f, &point, halfway(&settings));
         st = store(f, &point, &settings, err);
