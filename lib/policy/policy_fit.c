@@ -4,9 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+enum { MOST_ROWS = 4096 };      /* that a handful of numbers is fitted to */
+
 /* ---- Ensemble -------------------------------------------------------------------------- */
 
-enum { STEPS = 60, MOST_ROWS = 4096 };
+enum { STEPS = 60 };
 
 static void log_softmax(const float *z, int32_t classes, double *out)
 {
@@ -84,10 +86,12 @@ void ln__ensemble_fit(double *weights, const float *const *logits, const int32_t
 static double tilted(double *share, double power, double tilt, const float *q, const double *cost, int64_t n, uint32_t exits)
 {
     double r[LN__MAX_EXITS + 1], mean = 0;
+    int64_t used = LN__MIN(n, MOST_ROWS);
 
     memset(share, 0, (exits + 1) * sizeof *share);
-    for (int64_t row = 0; row < n; row++) {
+    for (int64_t k = 0; k < used; k++) {
         double top = -INFINITY, sum = 0;
+        int64_t row = k * n / used;
 
         for (uint32_t i = 0; i <= exits; i++) {
             r[i] = power * log(fmax((double)q[row * (exits + 1) + i], 1e-6)) - tilt * cost[i];
@@ -96,7 +100,7 @@ static double tilted(double *share, double power, double tilt, const float *q, c
         for (uint32_t i = 0; i <= exits; i++)
             sum += r[i] = exp(r[i] - top);
         for (uint32_t i = 0; i <= exits; i++)
-            share[i] += r[i] / sum / (double)n;
+            share[i] += r[i] / sum / (double)used;
     }
     for (uint32_t i = 0; i <= exits; i++)
         mean += share[i] * cost[i];
