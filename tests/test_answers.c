@@ -199,6 +199,66 @@ END_TEST
 START_TEST(replay_equals_inference_with_feature_gates) { replay_on_shapes(LN_HEAD_FLATTEN, LN_GATE_FEATURES); }
 END_TEST
 
+static void replay_is_inference_at(ln_model *model, ln_data *data, const ln_answers *answers, int32_t policy, uint32_t index)
+{
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_session *session = NULL;
+    size_t rows = ln_answers_rows(answers);
+    ln_result *results = calloc(rows, sizeof *results), one;
+    size_t differ = 0;
+
+    OK(ln_model_get_info(model, &info, &err));
+    float *x = malloc((size_t)info.channels * info.height * info.width * sizeof *x);
+    OK(ln_session_open(&session, model, NULL, &err));
+    OK(ln_session_set_setting(session, policy, index, &err));
+    OK(ln_answers_replay(answers, policy, index, results, NULL, &err));
+    for (size_t r = 0; r < rows; r++) {
+        OK(ln_data_read(data, model, ln_answers_data_row(answers, r), 1, x, NULL, &err));
+        OK(ln_infer_early(session, x, 1, &one, NULL, &err));
+        if (one.exit != results[r].exit) {      /* a score within rounding of its threshold */
+            differ++;
+            continue;
+        }
+        ck_assert_int_eq(one.label, results[r].label);
+        ck_assert(fabsf(one.probability - results[r].probability) < 1e-4f && fabsf(one.gate - results[r].gate) < 1e-4f);
+    }
+    ck_assert_msg(differ <= rows / 20, "%s, setting %u: %zu of %zu rows leave elsewhere", ln_policy_name(policy), index, differ, rows);
+    ln_session_free(session);
+    free(results);
+    free(x);
+}
+
+START_TEST(every_policy_is_replayed_as_it_answers_and_none_beats_the_oracle)
+{
+    ln_data *learn = open_data(DATA ":part=0/2"), *judge = open_data(DATA ":part=1/2");
+    ln_model *model = NULL;
+    ln_evaluation oracle = LN_EVALUATION_INIT, found = LN_EVALUATION_INIT;
+
+    OK(ln_model_load(&model, "tests/data/shapes.onnx", NULL, &err));
+    train(model, learn, LN_HEAD_POOL, LN_GATE_STATISTICS);
+    OK(ln_policy_train(model, learn, NULL, &err));
+    ln_answers *answers = collect(model, judge, 2, 0);
+    OK(ln_answers_replay(answers, LN_POLICY_ORACLE, 0, NULL, &oracle, &err));
+    ck_assert(oracle.accuracy >= oracle.plain_accuracy);
+    for (int32_t p = 0; p < LN_POLICY_ORACLE; p++) {
+        uint32_t count = ln_setting_count(model, p);
+        ck_assert_msg(count > 1, "%s has %u settings", ln_policy_name(p), count);
+        for (uint32_t i = 0; i < count; i += 1 + count / 6) {
+            replay_is_inference_at(model, judge, answers, p, i);
+            OK(ln_answers_replay(answers, p, i, NULL, &found, &err));
+            ck_assert(p == LN_POLICY_ENSEMBLE || found.accuracy <= oracle.accuracy + 1e-9);
+        }
+        ck_assert_int_eq(ln_answers_replay(answers, p, count, NULL, &found, &err), LN_E_ARGUMENT);
+    }
+    ck_assert_int_eq(ln_answers_replay(answers, 77, 0, NULL, &found, &err), LN_E_ARGUMENT);
+    ck_assert_int_eq(ln_answers_replay(NULL, 0, 0, NULL, &found, &err), LN_E_ARGUMENT);
+    ln_answers_free(answers);
+    ln_model_free(model);
+    ln_data_free(learn);
+    ln_data_free(judge);
+}
+END_TEST
+
 START_TEST(answers_freeze_the_model_and_know_their_bounds)
 {
     ln_data *data = open_data(DATA ":part=0/4");
@@ -271,6 +331,7 @@ int main(void)
     tcase_add_test(t, replay_equals_inference_with_statistics_gates);
     tcase_add_test(t, replay_equals_inference_with_feature_gates);
     tcase_add_test(t, replay_equals_inference_with_gates_on_both);
+    tcase_add_test(t, every_policy_is_replayed_as_it_answers_and_none_beats_the_oracle);
     tcase_add_test(t, answers_freeze_the_model_and_know_their_bounds);
     tcase_add_test(t, collecting_can_be_stopped_and_refuses_what_makes_no_sense);
     suite_add_tcase(suite, t);

@@ -980,9 +980,15 @@ LN_API int32_t ln_answers_choice(const ln_answers *answers, uint32_t exit, size_
  * one row on one thread of this machine; NaN if out of range. */
 LN_API double ln_answers_time_share(const ln_answers *answers, uint32_t exit);
 
-/* What every row would have got at that operating point: `results` [rows] as
+/* What every row would have got at that setting of the policy: `results` [rows] as
  * ln_infer_early gives them, and their summary as ln_evaluate does but for the
- * clock's figures, which are 0. Either may be NULL. */
+ * clock's figures, which are 0. Either may be NULL. LN_POLICY_ORACLE has one
+ * setting, 0: leave at the first exit that is right, else stay to the end. */
+LN_API LN_MUST_CHECK ln_status
+ln_answers_replay(const ln_answers *answers, int32_t policy, uint32_t index,
+                  ln_result *results, ln_evaluation *out, ln_error *err);
+
+/* As above at an operating point as it is. */
 LN_API LN_MUST_CHECK ln_status
 ln_answers_replay_point(const ln_answers *answers, uint32_t point, ln_result *results,
                         ln_evaluation *out, ln_error *err);

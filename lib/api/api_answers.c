@@ -56,3 +56,10 @@ ln_status ln_answers_replay_point(const ln_answers *answers, uint32_t point, ln_
     LN__REQUIRE(answers, "ln_answers_replay_point", err);
     return ln__answers_replay_point(answers, point, results, out, err);
 }
+
+ln_status ln_answers_replay(const ln_answers *answers, int32_t policy, uint32_t index, ln_result *results, ln_evaluation *out,
+                            ln_error *err)
+{
+    LN__REQUIRE(answers, "ln_answers_replay", err);
+    return ln__answers_replay(answers, policy, index, results, out, err);
+}

@@ -111,18 +111,24 @@ static ln_status replay(const ln_answers *answers, ln__leave_fn leave, const voi
 
 /* ---- Operating points ------------------------------------------------------------------------ */
 
-static uint32_t leave_at_point(const ln_answers *answers, size_t row, float *gate, const void *payload)
+typedef struct rule { uint32_t point; const double *threshold; } rule;
+
+static uint32_t leave_by_rule(const ln_answers *answers, size_t row, float *gate, const void *payload)
 {
-    uint32_t point = *(const uint32_t *)payload;
-    const double *threshold = answers->model->points[point].gates.threshold;
-    const float *g = answers->gate + (row * answers->points + point) * answers->exits;
+    const rule *of = payload;
+    const float *g = answers->gate + (row * answers->points + of->point) * answers->exits;
 
     for (uint32_t e = 0; e < answers->exits; e++)
-        if (g[e] > threshold[e]) {
+        if (g[e] > of->threshold[e]) {
             *gate = g[e];
             return e;
         }
     return answers->exits;
+}
+
+static ln_status replay_rule(const ln_answers *answers, const rule *of, ln_result *results, ln_evaluation *out, ln_error *err)
+{
+    return replay(answers, leave_by_rule, of, &answers->model->points[of->point].gates, results, out, err);
 }
 
 ln_status ln__answers_replay_point(const ln_answers *answers, uint32_t point, ln_result *results, ln_evaluation *out,
@@ -130,5 +136,34 @@ ln_status ln__answers_replay_point(const ln_answers *answers, uint32_t point, ln
 {
     if (point >= answers->points)
         return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", point, answers->points);
-    return replay(answers, leave_at_point, &point, &answers->model->points[point].gates, results, out, err);
+    return replay_rule(answers, &(rule){ point, answers->model->points[point].gates.threshold }, results, out, err);
+}
+
+/* ---- Settings of policies ----------------------------------------------------------------------- */
+
+static uint32_t leave_when_right(const ln_answers *answers, size_t row, float *gate, const void *payload)
+{
+    const int32_t *choice = answers->choice + row * (answers->exits + 1);
+
+    (void)payload;
+    (void)gate;
+    for (uint32_t e = 0; e < answers->exits; e++)
+        if (choice[e] == answers->label[row])
+            return e;
+    return answers->exits;
+}
+
+ln_status ln__answers_replay(const ln_answers *answers, int32_t policy, uint32_t index, ln_result *results,
+                             ln_evaluation *out, ln_error *err)
+{
+    const ln_setting *setting;
+    rule of;
+
+    if (policy == LN_POLICY_ORACLE)
+        return replay(answers, leave_when_right, NULL, NULL, results, out, err);
+    ln_status st = ln__setting_find(&setting, &of.threshold, answers->model, policy, index, err);
+    if (st < 0)
+        return st;
+    of.point = setting->point;
+    return replay_rule(answers, &of, results, out, err);
 }

@@ -84,6 +84,8 @@ size_t    ln__answers_data_row(const ln_answers *answers, size_t row);
 const float *ln__answers_logits(const ln_answers *answers, uint32_t exit);
 double    ln__answers_time_share(const ln_answers *answers, uint32_t exit);
 int32_t   ln__answers_choice(const ln_answers *answers, uint32_t exit, size_t row, float *probability);
+ln_status ln__answers_replay(const ln_answers *answers, int32_t policy, uint32_t index, ln_result *results,
+                             ln_evaluation *out, ln_error *err);
 ln_status ln__answers_replay_point(const ln_answers *answers, uint32_t point, ln_result *results, ln_evaluation *out,
                                    ln_error *err);
 
