@@ -27,6 +27,13 @@ void *tool_alloc(size_t count, size_t size)
     return p;
 }
 
+uint32_t all_threads(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n > 0 ? (uint32_t)n : 1;
+}
+
 void print_safe(FILE *to, const char *text)
 {
     for (; *text; text++)
@@ -113,4 +120,22 @@ int check_writable(const char *command, const char *path)
     }
     free(beside);
     return code;
+}
+
+FILE *output_open(const char *command, const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    if (!file)
+        cannot_write(command, path, strerror(errno));
+    return file;
+}
+
+int output_close(const char *command, const char *path, FILE *file)
+{
+    bool failed = ferror(file) != 0;
+
+    if (fclose(file) == 0 && !failed)
+        return TOOL_DONE;
+    return cannot_write(command, path, strerror(errno));
 }

@@ -14,19 +14,16 @@ typedef struct verdict {
     ln_exit_share *shares;      /* [count][E+1] */
 } verdict;
 
-typedef struct interval { double low, high; } interval;
-
-/* Wilson's 95 % interval of a share p of n rows. */
-static interval wilson(double p, uint64_t rows)
+wilson_interval wilson(double p, uint64_t rows)
 {
     const double z = 1.959963985, n = (double)rows;
     double middle, half;
 
     if (rows == 0)
-        return (interval){ 0, 1 };
+        return (wilson_interval){ 0, 1 };
     middle = (p + z * z / (2 * n)) / (1 + z * z / n);
     half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n);
-    return (interval){ fmax(0, middle - half), fmin(1, middle + half) };
+    return (wilson_interval){ fmax(0, middle - half), fmin(1, middle + half) };
 }
 
 void json_expected(json *j, const ln_point_info *info)
@@ -79,7 +76,7 @@ static ln_point_info expectation(const verdict *v, size_t i)
 
 static void json_interval(json *j, double accuracy, uint64_t rows)
 {
-    interval ci = wilson(accuracy, rows);
+    wilson_interval ci = wilson(accuracy, rows);
 
     json_open(j, "interval", '[');
     json_real(j, NULL, ci.low);
@@ -141,7 +138,7 @@ static void print_json_point(const verdict *v, size_t i)
 static void print_plain(const verdict *v)
 {
     const ln_evaluation *e = v->found;
-    interval ci = wilson(e->plain_accuracy, e->rows);
+    wilson_interval ci = wilson(e->plain_accuracy, e->rows);
 
     printf("plain network on %llu rows, %u a call, %u thread%s:\n"
            "  accuracy %.2f %% (95 %%: %.2f to %.2f), %.3f ms a row\n",
@@ -158,7 +155,7 @@ static void print_costs(const verdict *v)
                     "expected|at time");
     for (size_t i = 0; i < v->count; i++) {
         const ln_evaluation *e = &v->found[i];
-        interval ci = wilson(e->accuracy, e->rows);
+        wilson_interval ci = wilson(e->accuracy, e->rows);
         ln_point_info info = expectation(v, i);
         table_cell(&t, "%u", v->points[i]);
         table_cell(&t, "%.4g", info.alpha);
@@ -282,6 +279,11 @@ int judge(const judging *j)
         print_verdict(&v);
     for (size_t i = 0; st >= 0 && !j->plain && i < v.count; i++)
         print_drift(j->command, v.points[i], v.found[i].drift);
+    if (st >= 0 && !j->plain) {
+        fflush(stdout);
+        diagnose_heads(j->command, j->model);
+        diagnose_points(j->command, j->model, v.points, v.found, v.count);
+    }
     print_skipped(j->command, j->data);
     free(v.points);
     free(v.found);

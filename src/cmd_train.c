@@ -1,7 +1,6 @@
 /* cmd_train.c - leenet train: exits, heads and gates for a classifier. */
 #include <math.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cmd_train.h"
 
@@ -178,6 +177,25 @@ static ln_status train_gates(job *b, ln_error *err)
     return ln_gate_train(b->model, b->gate_data ? b->gate_data : b->data, &o, err);
 }
 
+static ln_status train_policies(job *b, ln_error *err)
+{
+    const train_settings *s = b->s;
+    ln_policy_options o = LN_POLICY_OPTIONS_INIT;
+
+    if (!s->policies)
+        return LN_OK;
+    o.policies = s->n_policies ? s->policy : NULL;
+    o.n_policies = s->n_policies;
+    o.cost = s->cost;
+    o.threads = s->threads;
+    o.seed = s->seed;
+    o.max_memory = s->max_memory;
+    o.cache_folder = s->cache;
+    o.progress = progress_show;
+    o.progress_payload = &b->p;
+    return ln_policy_train(b->model, b->gate_data ? b->gate_data : b->data, &o, err);
+}
+
 /* The fastest point expected to lose at most 1 point, else the most accurate. */
 static ln_status choose_default(job *b, ln_error *err)
 {
@@ -187,7 +205,7 @@ static ln_status choose_default(job *b, ln_error *err)
     for (uint32_t i = 0; i < points; i++) {
         ln_point_info p = LN_POINT_INFO_INIT;
         double loss, time;
-        if (ln_point_get_info(b->model, i, &p, NULL) < 0)
+        if (ln_point_get_info(b->model, i, &p, NULL) < 0 || p.policy != LN_POLICY_GATE)
             continue;
         loss = fmax(0.01, p.plain_accuracy - p.accuracy);
         time = p.time_share > 0 ? p.time_share : p.macs_share;
@@ -210,9 +228,20 @@ static ln_status build(job *b, ln_error *err)
         st = train_heads(b, err);
     if (st >= 0)
         st = train_gates(b, err);
+    if (st >= 0)
+        st = train_policies(b, err);
     if (st >= 0 && b->cal)
         st = train_calibrate(b->s, b->model, b->cal, &b->p, err);
     return st < 0 ? st : choose_default(b, err);
+}
+
+ln_status train_model(const train_settings *s, ln_model *model, ln_data *data, progress *p, ln_error *err)
+{
+    job b = { .s = s, .model = model, .data = data, .p = *p };
+    ln_status st = build(&b, err);
+
+    progress_end(&b.p);
+    return st;
 }
 
 /* After Ctrl-C. What was stopped stays stopped, whether saving works or not. */
@@ -246,13 +275,6 @@ static void print_points_json(const ln_model *model)
     }
 }
 
-static uint32_t all_threads(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n > 0 ? (uint32_t)n : 1;
-}
-
 static int report(job *b)
 {
     uint32_t threads = b->s->threads ? b->s->threads : all_threads();
@@ -271,8 +293,10 @@ static int report(job *b)
     }
     code = train_report_targets(b->s, b->model, b->val, &b->p);
     fflush(stdout);
-    if (!b->val)
+    if (!b->val) {
+        diagnose_heads(name, b->model);
         return code;
+    }
     if (!b->s->json)
         printf("\n--val: ");
     int judged = judge(&(judging){ name, b->model, b->val, -1, REPORT_ROWS, threads, false, b->s->json, &b->p, NULL });

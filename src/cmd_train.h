@@ -10,7 +10,9 @@ typedef struct train_settings {
     const char      *data, *val, *gate_data, *class_map, *output, *log, *cache;
     bool             skip_bad, keep_partial, no_tune, json, quiet;
     int              recipe;        /* 0: leenet, -1: none */
-    const char      *exits, *alpha;
+    const char      *exits, *alpha, *policies;
+    int32_t          policy[LN_POLICY_ORACLE];  /* [n_policies], all if that is 0 and policies are asked for */
+    size_t           n_policies;
     char           **places;        /* [n_places] value names, NULL for auto and even */
     uint32_t         n_places;      /* auto and even: how many; 0: as many as pay */
     bool             even;
@@ -40,6 +42,12 @@ typedef struct train_settings {
  * or the exit code. train_settings_free goes with either. */
 int  train_parse(train_settings *s, int *argc, char **argv);
 void train_settings_free(train_settings *s);
+
+/* For commands that train on the way: settings before and after their flags were read. TOOL_DONE or the exit code. */
+void train_start(train_settings *s);
+int  train_complete(train_settings *s, const char *command);
+/* cmd_train.c: exits, heads and gates into `model`. */
+ln_status train_model(const train_settings *s, ln_model *model, ln_data *data, progress *p, ln_error *err);
 
 /* train_lists.c: what --exits and --alpha say; TOOL_DONE or the exit code. */
 int train_read_places(train_settings *s);

@@ -12,6 +12,9 @@ static const struct command {
     { "train", cmd_train, "give a classifier exits and teach it when to leave" },
     { "eval",  cmd_eval,  "accuracy, share per exit, cost and time on labelled pictures" },
     { "infer", cmd_infer, "label pictures" },
+    { "report", cmd_report, "one page that shows what leaves where, with pictures" },
+    { "compare", cmd_compare, "every way to decide exits, on the same rows over budgets" },
+    { "sweep", cmd_sweep, "what comes of every alpha, budget and size of the training set" },
     { "bench", cmd_bench, "time a model" },
     { "tune",  cmd_tune,  "measure which kernels are fastest on this machine" },
 };
@@ -46,7 +49,7 @@ static int unknown_command(const char *name)
 {
     fputs("leenet: unknown command '", stderr);
     print_safe(stderr, name);
-    fputs("', expected info, train, eval, infer, bench, tune, help or version\n"
+    fputs("', expected info, train, eval, infer, report, compare, sweep, bench, tune, help or version\n"
           "try 'leenet --help'\n", stderr);
     return TOOL_USAGE;
 }

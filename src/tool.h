@@ -20,6 +20,9 @@ int cmd_eval(int argc, char **argv);
 int cmd_infer(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_tune(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
+int cmd_sweep(int argc, char **argv);
 
 /* ---- Options (cli_options.c, cli_help.c) --------------------------------- */
 
@@ -74,6 +77,14 @@ int cli_wrong(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 void cli_help(const cli *c);
+
+/* "A,B,C" or "FROM:TO:COUNT", each low..high, at most `most` (cli_lists.c). False if it is neither. `value` is the
+ * caller's to free in any case. */
+typedef struct cli_list { double *value; size_t count; } cli_list;
+bool list_read(cli_list *list, const char *text, double low, double high, size_t most);
+
+/* "gate,max-prob": at most LN_POLICY_ORACLE of them. TOOL_DONE or the exit code. */
+int  policies_read(int32_t *out, size_t *count, const char *command, const char *text);
 
 /* ---- Options of several commands (cli_preprocess.c) ---------------------- */
 
@@ -199,6 +210,9 @@ void json_bool(json *j, const char *key, bool value);
 void json_open(json *j, const char *key, char bracket);     /* '{' or '[' */
 void json_close(json *j, char bracket);                     /* '}' or ']' */
 
+/* Length of the well-formed UTF-8 sequence at `s`, 0 if there is none. */
+size_t utf8_length(const unsigned char *s);
+
 /* ---- Tables on stdout (cli_table.c) --------------------------------------- */
 
 typedef struct table {
@@ -216,6 +230,7 @@ void table_print(table *t, FILE *to);               /* and frees */
 /* ---- Small things (cli_common.c) ------------------------------------------ */
 
 double seconds_now(void);
+uint32_t all_threads(void);                         /* processors of the machine */
 void  *tool_alloc(size_t count, size_t size);       /* zeroed; ends the tool when there is none */
 
 /* `text` with control characters replaced, for terminals. */
@@ -229,6 +244,10 @@ void print_skipped(const char *command, const ln_data *data);
 
 /* Flushes stdout: TOOL_FAILED if what was printed did not get there, else `code`. */
 int finish_output(const char *command, int code);
+
+/* A file for results: NULL after a message. output_close: TOOL_DONE or the exit code. */
+FILE *output_open(const char *command, const char *path);
+int   output_close(const char *command, const char *path, FILE *file);
 
 /* Whether a file can be written there, asked before long work: TOOL_DONE or the exit code. */
 int check_writable(const char *command, const char *path);
@@ -259,6 +278,15 @@ void print_drift(const char *command, uint32_t point, double p);
 
 /* Evaluates and prints. TOOL_DONE or the exit code. */
 int judge(const judging *j);
+
+/* Warnings on standard error (cli_diagnose.c): heads that are worse than the one before; and of points that were judged,
+ * found[count] with their exits: gates that never or always fire, and a network that knows the rows of training. */
+void diagnose_heads(const char *command, const ln_model *model);
+void diagnose_points(const char *command, const ln_model *model, const uint32_t *points, const ln_evaluation *found, size_t count);
+
+/* Wilson's 95 % interval of a share p of n rows. */
+typedef struct wilson_interval { double low, high; } wilson_interval;
+wilson_interval wilson(double p, uint64_t rows);
 
 /* "expected" of an operating point, as a member of the open object. */
 void json_expected(json *j, const ln_point_info *info);

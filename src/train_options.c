@@ -1,5 +1,6 @@
 /* train_options.c - the command line of `leenet train`. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd_train.h"
 
@@ -59,6 +60,9 @@ static const char name[] = "train";
       "what being wrong costs: cross entropy or 1 (default: ce)" },                               \
     { CLI_REAL, 0, "--threshold", "T", &(s)->threshold, 1e-6, 1 - 1e-6,                           \
       "a row leaves when its gate is above T (default: chosen on the rows of training)" },        \
+    { CLI_TEXT, 0, "--policies", "A,B...|all", &(s)->policies, 0, 0,                              \
+      "other ways to decide on the same heads, for comparison or use; an operating point and "    \
+      "settings each (default: none)" },                                                          \
     { CLI_CHOICE, 0, "--recipe", "leenet", &(s)->recipe, 0, 0,                                    \
       "LEENet's own: --head flatten --gate features --gate-hidden 0 --price ce --cost params "    \
       "--threshold 0.5, gates on the heads' own rows; flags given beside it win" }
@@ -150,13 +154,31 @@ static void fill_defaults(train_settings *s)
         s->threshold = 0.5;
 }
 
+void train_start(train_settings *s)
+{
+    *s = (train_settings){ .recipe = -1, .head = -1, .gate = -1, .cost = -1, .price = -1, .objective = -1,
+                           .hidden = HIDDEN_NOT_GIVEN, .gate_hidden = HIDDEN_NOT_GIVEN,
+                           .weight_decay = -1, .target = TARGET_FLAGS_INIT, .preprocess = PREPROCESS_FLAGS_INIT };
+}
+
+int train_complete(train_settings *s, const char *command)
+{
+    int code;
+
+    fill_defaults(s);
+    if (s->head == LN_HEAD_FLATTEN && s->hidden != HIDDEN_NOT_GIVEN && s->hidden != 0)
+        return cli_wrong(command, "--hidden %u: only a pool head has a hidden layer", s->hidden);
+    code = train_read_places(s);
+    if (code == TOOL_DONE && s->policies && strcmp(s->policies, "all") != 0)
+        code = policies_read(s->policy, &s->n_policies, command, s->policies);
+    return code == TOOL_DONE ? train_read_alphas(s) : code;
+}
+
 int train_parse(train_settings *s, int *argc, char **argv)
 {
     int code;
 
-    *s = (train_settings){ .recipe = -1, .head = -1, .gate = -1, .cost = -1, .price = -1, .objective = -1,
-                           .hidden = HIDDEN_NOT_GIVEN, .gate_hidden = HIDDEN_NOT_GIVEN,
-                           .weight_decay = -1, .target = TARGET_FLAGS_INIT, .preprocess = PREPROCESS_FLAGS_INIT };
+    train_start(s);
     code = read_command_line(s, argc, argv);
     if (code != CLI_GO)
         return code;
@@ -164,16 +186,11 @@ int train_parse(train_settings *s, int *argc, char **argv)
         return cli_wrong(name, "--data SPEC is required");
     if (!s->output)
         return cli_wrong(name, "-o OUT.onnx is required");
-    fill_defaults(s);
-    if (s->head == LN_HEAD_FLATTEN && s->hidden != HIDDEN_NOT_GIVEN && s->hidden != 0)
-        return cli_wrong(name, "--hidden %u: only a pool head has a hidden layer", s->hidden);
     if (target_check(name, &s->target, false) != TOOL_DONE)
         return TOOL_USAGE;
-    code = train_read_places(s);
+    code = train_complete(s, name);
     if (code == TOOL_DONE)
         code = train_read_budgets(s);
-    if (code == TOOL_DONE)
-        code = train_read_alphas(s);
     if (code == TOOL_DONE)
         train_set_aside(s);
     return code == TOOL_DONE ? CLI_GO : code;

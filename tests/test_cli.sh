@@ -35,7 +35,7 @@ says "version" 0 "^leenet [0-9]" "$LEENET" version
 says "help" 0 "^  train " "$LEENET" help
 says "help of an unknown command" 2 "unknown command 'x'" "$LEENET" help x
 
-for command in info train eval infer bench tune; do
+for command in info train eval infer report compare sweep bench tune; do
     says "$command --help" 0 "^usage: leenet $command MODEL" "$LEENET" $command --help
     cp "$work/output" "$work/help"
     says "help $command" 0 "^usage: leenet $command MODEL" "$LEENET" help $command

@@ -1,0 +1,422 @@
+/* cmd_compare.c - leenet compare: every policy the model has, on the same rows, over budgets. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stats.h"
+
+static const char name[] = "compare";
+
+enum { MOST_BUDGETS = 200, MOST_POLICIES = LN_POLICY_ORACLE };
+
+typedef struct settings {
+    const char      *data, *class_map, *policies, *budgets, *output, *csv;
+    int              cost;
+    uint32_t         draws, threads;
+    uint64_t         seed;
+    bool             skip_bad, json, quiet;
+    preprocess_flags preprocess;
+} settings;
+
+typedef struct trial { ln_setting setting; ln_evaluation found; } trial;
+
+typedef struct comparison {
+    const settings *s;
+    ln_model   *model;
+    ln_data    *data;
+    ln_answers *answers;
+    cli_list    budgets;
+    int32_t     policy[MOST_POLICIES];
+    size_t      n_policies;     /* the first is the gate if it is among them */
+    size_t      rows;
+    trial      *trials;         /* [policies][budgets] */
+    float      *values;         /* [rows][policies][budgets + 1] first policy's being right minus this one's; last: mean */
+    estimate   *gain;           /* [policies][budgets + 1] of these */
+    ln_evaluation oracle;
+} comparison;
+
+static int parse(settings *s, int *argc, char **argv)
+{
+    const cli_option options[] = {
+        { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },
+        { CLI_TEXT, 0, "--data", "SPEC", &s->data, 0, 0,
+          "labelled pictures that nothing was trained, calibrated or chosen on (required)" },
+        { CLI_TEXT, 0, "--class-map", "FILE[:all]", &s->class_map, 0, 0,
+          "tab-separated lines folder, network class: judge among these classes (:all: among every "
+          "class of the network)" },
+        { CLI_FLAG, 0, "--skip-bad", NULL, &s->skip_bad, 0, 0,
+          "leave out pictures that cannot be read (default: fail)" },
+        { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "What is compared" },
+        { CLI_TEXT, 0, "--policies", "A,B...", &s->policies, 0, 0,
+          "the first is compared with the others (default: all the model has settings of, gate first)" },
+        { CLI_TEXT, 0, "--budgets", "A,B...|FROM:TO:COUNT", &s->budgets, 0, 0,
+          "shares of the plain network's cost (default: 0.05:1:20)" },
+        { CLI_CHOICE, 0, "--cost", "time|params|macs", &s->cost, 0, 0, "what budgets speak of (default: time)" },
+        { CLI_COUNT, 0, "--draws", "N", &s->draws, 100, 100000, "bootstrap draws (default: 1000)" },
+        { CLI_WHOLE, 0, "--seed", "N", &s->seed, 0, 0, "of the bootstrap (default: 0)" },
+        { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
+        PREPROCESS_OPTIONS(s->preprocess),
+        { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Output" },
+        { CLI_TEXT, 0, "--csv", "FILE", &s->csv, 0, 0, "the table as CSV (default: none; with -o beside the picture)" },
+        { CLI_TEXT, 'o', "--output", "FILE.svg|.png", &s->output, 0, 0, "a picture, drawn by gnuplot (default: none)" },
+        { CLI_FLAG, 0, "--json", NULL, &s->json, 0, 0, "JSON lines instead of tables" },
+        { CLI_FLAG, 'q', "--quiet", NULL, &s->quiet, 0, 0, "no progress on standard error" },
+        CLI_END
+    };
+    const cli c = { name, "MODEL --data SPEC [options]",
+                    "Runs the rows once through all exits and replays every policy on what they said: at each "
+                    "budget the setting that the rows of training call the most accurate within it, what it "
+                    "costs and how often it is right here, and the difference to the first policy with its "
+                    "paired 95 % bootstrap interval.",
+                    options, "one MODEL", 1, 1 };
+    int code = cli_parse(&c, argc, argv);
+
+    if (code == CLI_GO && !s->data)
+        return cli_wrong(name, "--data SPEC is required");
+    if (code == CLI_GO && s->output && plot_check(name, s->output) != TOOL_DONE)
+        return TOOL_USAGE;
+    return code;
+}
+
+static double cost_of(const comparison *c, const ln_evaluation *e)
+{
+    return c->s->cost == LN_COST_PARAMS ? e->params_share : c->s->cost == LN_COST_MACS ? e->macs_share : e->time_share;
+}
+
+static trial *trial_of(const comparison *c, size_t policy, size_t budget)
+{
+    return &c->trials[policy * c->budgets.count + budget];
+}
+
+/* ---- What is asked for -------------------------------------------------------------------------- */
+
+static int check_policies(comparison *c)
+{
+    if (!c->s->policies)
+        for (int32_t p = 0; p < MOST_POLICIES; p++)
+            if (ln_setting_count(c->model, p) > 0)
+                c->policy[c->n_policies++] = p;
+    for (size_t i = 0; i < c->n_policies; i++)
+        if (ln_setting_count(c->model, c->policy[i]) == 0) {
+            fprintf(stderr, "leenet %s: the model has no settings of policy '%s'; train it with leenet train --policies\n", name,
+                    ln_policy_name(c->policy[i]));
+            return TOOL_FAILED;
+        }
+    if (c->n_policies > 0)
+        return TOOL_DONE;
+    fprintf(stderr, "leenet %s: the model has no settings of any policy; leenet train makes them\n", name);
+    return TOOL_FAILED;
+}
+
+/* ---- Replaying ------------------------------------------------------------------------------------ */
+
+/* Where nothing is expected within the budget, the cheapest setting there is. */
+static ln_status choose(const comparison *c, int32_t policy, double budget, ln_setting *out, ln_error *err)
+{
+    ln_target target = LN_TARGET_INIT;
+
+    target.policy = policy;
+    target.budget = budget;
+    target.cost = c->s->cost;
+    if (ln_target_resolve(c->model, &target, out, NULL, err) >= 0)
+        return LN_OK;
+    return ln_setting_get(c->model, policy, ln_setting_count(c->model, policy) - 1, out, err);
+}
+
+/* By the classes that compete; an ensemble's mixture has no other answer than its label. */
+static bool is_right(const comparison *c, int32_t policy, const ln_result *result, size_t row)
+{
+    bool mixed = policy == LN_POLICY_ENSEMBLE && result->exit < ln_model_exit_count(c->model);
+    int32_t given = mixed ? result->label : ln_answers_choice(c->answers, result->exit, row, NULL);
+
+    return given == ln_answers_label(c->answers, row);
+}
+
+static ln_status try_setting(comparison *c, size_t p, size_t b, ln_result *results, ln_error *err)
+{
+    trial *t = trial_of(c, p, b);
+    size_t width = c->n_policies * (c->budgets.count + 1);
+    ln_status st;
+
+    t->setting = (ln_setting)LN_SETTING_INIT;
+    t->found = (ln_evaluation)LN_EVALUATION_INIT;
+    st = choose(c, c->policy[p], c->budgets.value[b], &t->setting, err);
+    if (st >= 0)
+        st = ln_answers_replay(c->answers, c->policy[p], t->setting.index, results, &t->found, err);
+    for (size_t r = 0; st >= 0 && r < c->rows; r++)
+        c->values[r * width + p * (c->budgets.count + 1) + b] = is_right(c, c->policy[p], &results[r], r) ? 1.0f : 0.0f;
+    return st;
+}
+
+/* From being right to differences, and their mean over budgets. */
+static void subtract(comparison *c)
+{
+    size_t step = c->budgets.count + 1, width = c->n_policies * step;
+
+    for (size_t r = 0; r < c->rows; r++) {
+        float *first = c->values + r * width;
+        for (size_t p = c->n_policies; p-- > 0;) {
+            float *own = first + p * step, sum = 0;
+            for (size_t b = 0; b < c->budgets.count; b++) {
+                own[b] = p ? first[b] - own[b] : own[b];
+                sum += own[b];
+            }
+            own[c->budgets.count] = sum / (float)c->budgets.count;
+        }
+    }
+}
+
+static ln_status replay_all(comparison *c, ln_error *err)
+{
+    size_t width = c->n_policies * (c->budgets.count + 1);
+    ln_result *results = tool_alloc(c->rows, sizeof *results);
+    ln_status st = LN_OK;
+
+    c->trials = tool_alloc(c->n_policies * c->budgets.count, sizeof *c->trials);
+    c->values = tool_alloc(c->rows * width, sizeof *c->values);
+    c->gain = tool_alloc(width, sizeof *c->gain);
+    for (size_t p = 0; p < c->n_policies; p++)
+        for (size_t b = 0; b < c->budgets.count && st >= 0; b++)
+            st = try_setting(c, p, b, results, err);
+    free(results);
+    c->oracle = (ln_evaluation)LN_EVALUATION_INIT;
+    if (st >= 0)
+        st = ln_answers_replay(c->answers, LN_POLICY_ORACLE, 0, NULL, &c->oracle, err);
+    if (st < 0)
+        return st;
+    subtract(c);
+    bootstrap(c->gain, c->values, c->rows, width, c->s->draws, c->s->seed);
+    return LN_OK;
+}
+
+static const estimate *gain_of(const comparison *c, size_t policy, size_t budget)
+{
+    return &c->gain[policy * (c->budgets.count + 1) + budget];
+}
+
+/* ---- Printing ---------------------------------------------------------------------------------------- */
+
+static void print_accuracies(const comparison *c)
+{
+    char heads[512];
+    size_t n = (size_t)snprintf(heads, sizeof heads, "budget");
+    table t;
+
+    for (size_t p = 0; p < c->n_policies; p++)
+        n += (size_t)snprintf(heads + n, sizeof heads - n, "|%s|at", ln_policy_name(c->policy[p]));
+    table_start(&t, heads);
+    for (size_t b = 0; b < c->budgets.count; b++) {
+        table_cell(&t, "%.3g %%", 100 * c->budgets.value[b]);
+        for (size_t p = 0; p < c->n_policies; p++) {
+            table_cell(&t, "%.2f", 100 * trial_of(c, p, b)->found.accuracy);
+            table_cell(&t, "%.1f", 100 * cost_of(c, &trial_of(c, p, b)->found));
+        }
+    }
+    table_print(&t, stdout);
+}
+
+static void print_gains(const comparison *c)
+{
+    table t;
+
+    table_start(&t, "<policy|mean over budgets|95 % interval|budgets won|lost|largest loss");
+    for (size_t p = 1; p < c->n_policies; p++) {
+        const estimate *mean = gain_of(c, p, c->budgets.count);
+        size_t won = 0, lost = 0, worst = 0;
+        for (size_t b = 0; b < c->budgets.count; b++) {
+            won += gain_of(c, p, b)->low > 0;
+            lost += gain_of(c, p, b)->high < 0;
+            worst = gain_of(c, p, b)->mean < gain_of(c, p, worst)->mean ? b : worst;
+        }
+        const estimate *least = gain_of(c, p, worst);
+        table_cell(&t, "%s", ln_policy_name(c->policy[p]));
+        table_cell(&t, "%+.2f", 100 * mean->mean);
+        table_cell(&t, "%+.2f..%+.2f", 100 * mean->low, 100 * mean->high);
+        table_cell(&t, "%zu", won);
+        table_cell(&t, "%zu", lost);
+        table_cell(&t, "%+.2f (%+.2f..%+.2f) at %.3g %%", 100 * least->mean, 100 * least->low, 100 * least->high, 100 * c->budgets.value[worst]);
+    }
+    table_print(&t, stdout);
+}
+
+static void print_tables(const comparison *c)
+{
+    const ln_evaluation *plain = &c->oracle;
+
+    printf("%zu rows; plain network %.2f %%, oracle %.2f %% at %.1f %% of its %s\n\naccuracy in %% at what was really spent, %% of the %s\n",
+           c->rows, 100 * plain->plain_accuracy, 100 * c->oracle.accuracy, 100 * cost_of(c, &c->oracle), cost_name(c->s->cost), cost_name(c->s->cost));
+    print_accuracies(c);
+    if (c->n_policies < 2)
+        return;
+    printf("\n%s minus the others, in points; won and lost: budgets whose interval lies wholly on one side of 0\n", ln_policy_name(c->policy[0]));
+    print_gains(c);
+}
+
+static void json_estimate(json *j, const char *key, const estimate *e)
+{
+    json_open(j, key, '{');
+    json_real(j, "mean", e->mean);
+    json_real(j, "low", e->low);
+    json_real(j, "high", e->high);
+    json_close(j, '}');
+}
+
+static void print_json(const comparison *c)
+{
+    json j;
+
+    json_start(&j, stdout);
+    json_text(&j, "policy", "oracle");
+    json_whole(&j, "rows", c->rows);
+    json_real(&j, "accuracy", c->oracle.accuracy);
+    json_real(&j, "plain_accuracy", c->oracle.plain_accuracy);
+    json_real(&j, "params_share", c->oracle.params_share);
+    json_real(&j, "macs_share", c->oracle.macs_share);
+    json_real(&j, "time_share", c->oracle.time_share);
+    json_finish(&j);
+    for (size_t p = 0; p < c->n_policies; p++)
+        for (size_t b = 0; b <= c->budgets.count; b++) {
+            json_start(&j, stdout);
+            json_text(&j, "policy", ln_policy_name(c->policy[p]));
+            json_real(&j, "budget", b < c->budgets.count ? c->budgets.value[b] : NAN);
+            if (b < c->budgets.count) {
+                const trial *t = trial_of(c, p, b);
+                json_text(&j, "cost", cost_name(c->s->cost));
+                json_whole(&j, "setting", t->setting.index);
+                json_real(&j, "accuracy", t->found.accuracy);
+                json_real(&j, "params_share", t->found.params_share);
+                json_real(&j, "macs_share", t->found.macs_share);
+                json_real(&j, "time_share", t->found.time_share);
+            }
+            if (p)
+                json_estimate(&j, "first_minus_this", gain_of(c, p, b));
+            json_finish(&j);
+        }
+}
+
+static void write_csv(const comparison *c, FILE *to)
+{
+    fputs("policy,budget,setting,accuracy,params_share,macs_share,time_share,difference,low,high\n", to);
+    for (size_t p = 0; p < c->n_policies; p++)
+        for (size_t b = 0; b < c->budgets.count; b++) {
+            const trial *t = trial_of(c, p, b);
+            const estimate *e = gain_of(c, p, b);
+            fprintf(to, "%s,%.6g,%u,%.6g,%.6g,%.6g,%.6g", ln_policy_name(c->policy[p]), c->budgets.value[b], t->setting.index, t->found.accuracy,
+                    t->found.params_share, t->found.macs_share, t->found.time_share);
+            fprintf(to, p ? ",%.6g,%.6g,%.6g\n" : ",,,\n", e->mean, e->low, e->high);
+        }
+}
+
+static int draw(const comparison *c)
+{
+    FILE *to = plot_begin(c->s->output);
+
+    if (!to)
+        return plot_end(to, name, c->s->output);
+    fprintf(to, "set xlabel '%s, %% of the plain network'\nset ylabel 'accuracy, %%'\n", c->s->cost == LN_COST_MACS ? "multiply-adds" : cost_name(c->s->cost));
+    for (size_t p = 0; p < c->n_policies; p++) {
+        fprintf(to, "$policy%zu << EOD\n", p);
+        for (size_t b = 0; b < c->budgets.count; b++)
+            fprintf(to, "%.6g,%.6g\n", 100 * cost_of(c, &trial_of(c, p, b)->found), 100 * trial_of(c, p, b)->found.accuracy);
+        fputs("EOD\n", to);
+    }
+    fprintf(to, "$oracle << EOD\n%.6g,%.6g\nEOD\nplot %.6g with lines dt 2 lc rgb '#747f8d' title 'plain network', ", 100 * cost_of(c, &c->oracle),
+            100 * c->oracle.accuracy, 100 * c->oracle.plain_accuracy);
+    for (size_t p = 0; p < c->n_policies; p++)
+        fprintf(to, "$policy%zu using 1:2 with linespoints lw %d pt 7 ps %s lt %zu title '%s', ", p, p ? 1 : 3, p ? "0.4" : "0.6", p + 1, ln_policy_name(c->policy[p]));
+    fputs("$oracle using 1:2 with points pt 3 lc rgb '#14181f' title 'oracle'\n", to);
+    return plot_end(to, name, c->s->output);
+}
+
+/* ---- The command ------------------------------------------------------------------------------------- */
+
+static int write_files(const comparison *c)
+{
+    char *beside = c->s->output && !c->s->csv ? plot_data_path(c->s->output) : NULL;
+    const char *path = beside ? beside : c->s->csv;
+    int code = TOOL_DONE;
+
+    if (path) {
+        FILE *to = output_open(name, path);
+        if (to)
+            write_csv(c, to);
+        code = to ? output_close(name, path, to) : TOOL_FAILED;
+    }
+    free(beside);
+    return code == TOOL_DONE && c->s->output ? draw(c) : code;
+}
+
+static int compare(comparison *c, progress *p)
+{
+    ln_answers_options options = LN_ANSWERS_OPTIONS_INIT;
+    ln_error err = { 0 };
+    ln_status st;
+
+    options.threads = c->s->threads;
+    options.progress = progress_show;
+    options.progress_payload = p;
+    st = ln_answers_collect(&c->answers, c->model, c->data, &options, &err);
+    progress_end(p);
+    print_skipped(name, c->data);
+    if (st >= 0) {
+        c->rows = ln_answers_rows(c->answers);
+        st = replay_all(c, &err);
+    }
+    if (st < 0)
+        return report_error(name, st, &err);
+    if (c->s->json)
+        print_json(c);
+    else
+        print_tables(c);
+    return write_files(c);
+}
+
+static int run(comparison *c, const char *path, progress *p)
+{
+    const settings *s = c->s;
+    ln_data_options options = LN_DATA_OPTIONS_INIT;
+    ln_error err = { 0 };
+    int code = s->policies ? policies_read(c->policy, &c->n_policies, name, s->policies) : TOOL_DONE;
+
+    if (code == TOOL_DONE && !list_read(&c->budgets, s->budgets ? s->budgets : "0.05:1:20", 1e-6, 1e3, MOST_BUDGETS))
+        code = cli_wrong(name, "--budgets: '%s' is neither a list of shares above 0 (0.25,0.5) nor FROM:TO:COUNT with COUNT from 2 to %d",
+                         s->budgets, MOST_BUDGETS);
+    if (code == TOOL_DONE && s->output)
+        code = check_writable(name, s->output);
+    if (code == TOOL_DONE && s->csv)
+        code = check_writable(name, s->csv);
+    if (code == TOOL_DONE)
+        code = load_model(&c->model, name, path, p);
+    if (code == TOOL_DONE)
+        code = preprocess_apply(name, &s->preprocess, c->model);
+    if (code == TOOL_DONE)
+        code = check_policies(c);
+    if (code != TOOL_DONE)
+        return code;
+    options.class_map = s->class_map;
+    options.skip_bad = s->skip_bad;
+    ln_status st = ln_data_open(&c->data, s->data, &options, &err);
+    return st < 0 ? report_error(name, st, &err) : compare(c, p);
+}
+
+int cmd_compare(int argc, char **argv)
+{
+    settings s = { .draws = 1000, .threads = 1, .preprocess = PREPROCESS_FLAGS_INIT };
+    comparison c = { .s = &s };
+    progress p;
+    int code = parse(&s, &argc, argv);
+
+    if (code != CLI_GO)
+        return code;
+    progress_start(&p, s.quiet);
+    interrupt_catch();
+    code = run(&c, argv[0], &p);
+    free(c.budgets.value);
+    free(c.trials);
+    free(c.values);
+    free(c.gain);
+    ln_answers_free(c.answers);
+    ln_data_free(c.data);
+    ln_model_free(c.model);
+    return finish_output(name, code);
+}
