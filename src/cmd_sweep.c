@@ -39,7 +39,7 @@ typedef struct sweep {
 } sweep;
 
 #define SWEEP_TRAIN_OPTIONS(t)                                                                    \
-    { CLI_TEXT, 0, "--exits", "auto:K|NAME,NAME...", &(t)->exits, 0, 0, "as in train (default: auto:4)" }, \
+    { CLI_TEXT, 0, "--exits", "auto[:K][@B,C...]|even:K|NAME,NAME...", &(t)->exits, 0, 0, "as in train, and its default" }, \
     { CLI_TEXT, 0, "--alpha", "A[,B...]|FROM:TO:COUNT", &(t)->alpha, 0, 0, "as in train, and its default" }, \
     { CLI_CHOICE, 0, "--head", "pool|flatten", &(t)->head, 0, 0, "as in train (default: pool)" },  \
     { CLI_COUNT, 0, "--hidden", "N", &(t)->hidden, 0, 65536, "as in train (default: 256)" },       \

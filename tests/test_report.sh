@@ -35,7 +35,7 @@ top=$(dirname "$(find "$work/data" -type d -name disc)")
     mv "$first" "$(dirname "$first")/<img src=x onerror=alert(9)>.${first##*.}"
 )
 early=$work/early.onnx
-expect "training" "$LEENET" train tests/data/shapes.onnx --data "$top" --exits auto:2 --hidden 8 --epochs 4 \
+expect "training" "$LEENET" train tests/data/shapes.onnx --data "$top" --exits even:2 --hidden 8 --epochs 4 \
     --gate-epochs 10 --alpha 0.1,0.5,1 --cost macs --policies max-prob,entropy --no-tune -q -o "$early"
 
 page=$work/report.html
@@ -111,7 +111,7 @@ says "budgets that are none" 2 "neither a list" "$LEENET" compare "$early" --dat
 says "a picture of another kind" 2 "neither .svg nor .png" "$LEENET" compare "$early" --data "$top" -o x.gif
 
 sweep() {
-    "$LEENET" sweep tests/data/shapes.onnx --data "$top" --val "$top:part=0/4" --exits auto:1 --hidden 8 --epochs 2 \
+    "$LEENET" sweep tests/data/shapes.onnx --data "$top" --val "$top:part=0/4" --exits even:1 --hidden 8 --epochs 2 \
         --gate-epochs 5 --alpha 0.1,0.5 --cost macs --no-tune --draws 200 -q "$@"
 }
 says "sweep" 0 "^fitted: accuracy = " sweep --sizes 50,100 --budgets 0.5,1 -o "$work/sweep.svg"
