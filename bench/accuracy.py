@@ -26,10 +26,10 @@ NETWORKS = {
                       flags="--scale 0.00784313725 --mean 1,1,1", class_map="imagenette/classes.tsv"),
     "squeezenet": dict(file="imagenet_squeezenet1_0.onnx", train="imagenette/train", judge="imagenette/val",
                        flags="--order bgr --scale 1 --mean 104,117,123", class_map="imagenette/classes.tsv"),
-    "cifar10": dict(file="cifar10_resnet56.onnx", train="cifar10/train.tar.gz", gates="cifar10/test.tar.gz:part=0/5",
-                    judge="cifar10/test.tar.gz:not=0/5", flags=CIFAR10),
-    "cifar100": dict(file="cifar100_resnet56.onnx", train="cifar100/train.tar.gz", gates="cifar100/test.tar.gz:part=0/5",
-                     judge="cifar100/test.tar.gz:not=0/5", flags=CIFAR100),
+    "cifar10": dict(file="cifar10_resnet56.onnx", train="cifar10/test.tar.gz:part=0/5", heads="cifar10/train.tar.gz",
+                    judge="cifar10/test.tar.gz:not=0/5", flags=CIFAR10 + " --augment 4 --epochs 30"),
+    "cifar100": dict(file="cifar100_resnet56.onnx", train="cifar100/test.tar.gz:part=0/5", heads="cifar100/train.tar.gz",
+                     judge="cifar100/test.tar.gz:not=0/5", flags=CIFAR100 + " --augment 4 --epochs 30"),
 }
 
 
@@ -72,8 +72,8 @@ def main():
     file = next(f for f in (os.path.join(o.models, net["file"]), os.path.join(o.shared, "models", net["file"])) if os.path.exists(f))
     out = os.path.join(o.work, "%s%s.onnx" % (o.network, "-leenet" if o.recipe else ""))
     train = [o.leenet, "train", file, "--data", os.path.join(o.shared, net["train"])] + net["flags"].split()
-    if "gates" in net:
-        train += ["--gate-data", os.path.join(o.shared, net["gates"])]
+    if "heads" in net:
+        train += ["--head-data", os.path.join(o.shared, net["heads"])]
     if "class_map" in net:
         train += ["--class-map", os.path.join(o.shared, net["class_map"])]
     if o.recipe:
