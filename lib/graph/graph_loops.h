@@ -8,6 +8,8 @@
  * infinities stay what they are. */
 #if defined(__clang__)
 #  define LN__NO_CARRY _Pragma("clang loop vectorize(assume_safety)")
+/* It permits; clang takes it for a demand and warns of loops that call the C library. */
+#  pragma clang diagnostic ignored "-Wpass-failed"
 #elif defined(__GNUC__)
 #  pragma GCC optimize("no-math-errno", "no-trapping-math")
 #  define LN__NO_CARRY _Pragma("GCC ivdep")   /* arrays are the same or do not overlap */
