@@ -31,7 +31,9 @@ if [ -n "${VALGRIND:-}" ]; then
     # oneDNN's matrix product for AVX uses work memory as the stack, so memcheck takes what lies
     # below the stack pointer there for gone and reports the kernel thousands of times.
     ONEDNN_MAX_CPU_ISA=${ONEDNN_MAX_CPU_ISA:-SSE41}
-    export CK_FORK ONEDNN_MAX_CPU_ISA
+    # Threads run in turn there: one that spins while it waits only delays the others.
+    OMP_WAIT_POLICY=passive
+    export CK_FORK ONEDNN_MAX_CPU_ISA OMP_WAIT_POLICY
 fi
 
 write_summary() {
