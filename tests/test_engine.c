@@ -144,10 +144,11 @@ static void reference_free(ln__tensor *of)
     free(of);
 }
 
+static const int64_t counts[] = { 1, 2, 8 };
+
 /* The whole graph, and cut at `cut` (values, node numbers where stages end), for one kind of convolution. */
-static void check_with(const stage *stages, int32_t n_stages, char choice, float tolerance)
+static void check_with(const stage *stages, int32_t n_stages, char choice, float tolerance, ln__tensor *const *of)
 {
-    static const int64_t counts[] = { 1, 2, 8 };
     ln__engine *engine = NULL;
     ln_error err = { 0 };
     char what[32];
@@ -159,11 +160,9 @@ static void check_with(const stage *stages, int32_t n_stages, char choice, float
         ck_assert(ln__choice_rule(engine, &err) == LN_OK);
     ln__layout_assign(engine);
     for (size_t i = 0; i < LN__COUNT(counts); i++) {
-        ln__tensor *of = reference(counts[i]);
         snprintf(what, sizeof what, "kind %c, rows %d", choice ? choice : 'r', (int)counts[i]);
         for (int32_t s = 0; s < n_stages; s++)
-            run_stage(engine, &stages[s], of, counts[i], tolerance, what);
-        reference_free(of);
+            run_stage(engine, &stages[s], of[i], counts[i], tolerance, what);
     }
     ln__engine_release(engine);
 }
@@ -171,8 +170,13 @@ static void check_with(const stage *stages, int32_t n_stages, char choice, float
 static void check_stages(const stage *stages, int32_t n)
 {
     static const char choices[] = { LN__DIRECT, LN__WINOGRAD, LN__NHWC, LN__ROWS, 0 };
+    ln__tensor *of[LN__COUNT(counts)];
+    for (size_t i = 0; i < LN__COUNT(counts); i++)
+        of[i] = reference(counts[i]);
     for (size_t i = 0; i < LN__COUNT(choices); i++)
-        check_with(stages, n, choices[i], choices[i] == LN__WINOGRAD || !choices[i] ? 1e-4F : 2e-5F);
+        check_with(stages, n, choices[i], choices[i] == LN__WINOGRAD || !choices[i] ? 1e-4F : 2e-5F, of);
+    for (size_t i = 0; i < LN__COUNT(counts); i++)
+        reference_free(of[i]);
 }
 
 static void check_graph(int32_t out)
