@@ -17,7 +17,9 @@ LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppression
 UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan.supp ignore_noninstrumented_modules=1 exitcode=66}
 CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
-export LEENET ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS CK_DEFAULT_TIMEOUT
+# Threads that spin while they wait cost a busy machine, and valgrind, most of the time.
+OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+export OMP_WAIT_POLICY LEENET ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS CK_DEFAULT_TIMEOUT
 summary=$B/check-summary
 log=$B/test.log
 passed=0 failed=0 skipped=0
@@ -31,9 +33,7 @@ if [ -n "${VALGRIND:-}" ]; then
     # oneDNN's matrix product for AVX uses work memory as the stack, so memcheck takes what lies
     # below the stack pointer there for gone and reports the kernel thousands of times.
     ONEDNN_MAX_CPU_ISA=${ONEDNN_MAX_CPU_ISA:-SSE41}
-    # Threads run in turn there: one that spins while it waits only delays the others.
-    OMP_WAIT_POLICY=passive
-    export CK_FORK ONEDNN_MAX_CPU_ISA OMP_WAIT_POLICY
+    export CK_FORK ONEDNN_MAX_CPU_ISA
 fi
 
 write_summary() {
