@@ -278,7 +278,7 @@ int judge(const judging *j)
     else
         print_verdict(&v);
     for (size_t i = 0; st >= 0 && !j->plain && i < v.count; i++)
-        print_drift(j->command, v.points[i], v.found[i].drift);
+        print_drift(j->command, j->target ? -1 : (int64_t)v.points[i], v.found[i].drift);
     if (st >= 0 && !j->plain) {
         fflush(stdout);
         diagnose_heads(j->command, j->model);

@@ -106,7 +106,7 @@ static void tell_drift(const settings *s, const ln_model *model, const ln_sessio
     if (ln_session_drift(session, &p, NULL) < 0)
         return;                 /* no operating point, or a model that does not say */
     ln_model_get_info(model, &info, NULL);
-    print_drift(name, s->point >= 0 ? (uint32_t)s->point : info.default_point, p);
+    print_drift(name, target_asked(&s->target) ? -1 : s->point >= 0 ? s->point : (int64_t)info.default_point, p);
 }
 
 static int run(const settings *s, ln_model *model, char **files, int count)

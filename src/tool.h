@@ -274,7 +274,7 @@ typedef struct judging {
 } judging;
 
 /* On standard error where it is significant: these rows leave elsewhere than those of training. */
-void print_drift(const char *command, uint32_t point, double p);
+void print_drift(const char *command, int64_t point, double p);    /* point -1: a setting between points */
 
 /* Evaluates and prints. TOOL_DONE or the exit code. */
 int judge(const judging *j);

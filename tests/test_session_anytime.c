@@ -389,6 +389,40 @@ START_TEST(counters_count)
 }
 END_TEST
 
+/* A setting has shares of its own, and so has what is evaluated at it. */
+START_TEST(settings_are_counted_by_themselves)
+{
+    ln_session *session = open_session(trained, 0, 1, ROWS);
+    ln_evaluate_options judge = LN_EVALUATE_OPTIONS_INIT;
+    ln_evaluation found = LN_EVALUATION_INIT;
+    ln_exit_count exits[EXITS + 1];
+    ln_counters c = LN_COUNTERS_INIT;
+    ln_result result[ROWS];
+    ln_data *data = NULL;
+    double p;
+
+    c.exits = exits;
+    judge.rows = ROWS;
+    OK(ln_data_open(&data, DATA, NULL, &err));
+    OK(ln_infer_early(session, x, ROWS, result, NULL, &err));
+    OK(ln_session_set_setting(session, LN_POLICY_GATE, 0, &err));
+    OK(ln_session_get_counters(session, &c, &err));
+    ck_assert_uint_eq(c.rows, 0);
+    ck_assert(exits[EXITS].expected == 1.0);            /* the first setting never leaves early */
+    OK(ln_infer_early(session, x, ROWS, result, NULL, &err));
+    OK(ln_session_drift(session, &p, &err));
+    ck_assert(p == 1.0);
+    OK(ln_evaluate(session, data, &judge, &found, &err));
+    ck_assert_msg(found.drift == 1.0, "p %g where every row goes to the end, as expected", found.drift);
+    OK(ln_session_get_counters(session, &c, &err));
+    ck_assert_msg(c.rows == ROWS, "what was evaluated is counted");
+    OK(ln_steps_begin(session, x, &err));
+    FAILS(LN_E_STATE, ln_session_set_setting(session, LN_POLICY_GATE, 0, &err));
+    ln_data_free(data);
+    ln_session_free(session);
+}
+END_TEST
+
 START_TEST(other_pictures_are_noticed)
 {
     ln_session *session = open_session(trained, 0, 1, ROWS);
@@ -562,6 +596,7 @@ int main(void)
     tcase_add_test(t, nothing_is_allocated_while_answering);
     tcase_add_test(t, a_stage_held_back_gets_another_chance);
     tcase_add_test(t, counters_count);
+    tcase_add_test(t, settings_are_counted_by_themselves);
     tcase_add_test(t, other_pictures_are_noticed);
     tcase_add_test(t, shares_of_a_file_are_checked_and_may_be_missing);
     tcase_add_test(m, one_slow_run_is_forgotten_and_a_slow_machine_is_not);

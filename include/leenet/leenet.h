@@ -875,7 +875,7 @@ typedef struct ln_counters {
 #define LN_COUNTERS_INIT { sizeof(ln_counters), 0, 0, 0.0, 0.0, NULL }
 
 /* Since the session was opened or the counters were reset, which choosing
- * another operating point does too. As every call on a session: one thread at
+ * another operating point, setting or target does too. As every call on a session: one thread at
  * a time. */
 LN_API ln_status ln_session_get_counters(const ln_session *session, ln_counters *out, ln_error *err);
 LN_API void      ln_session_reset_counters(ln_session *session);

@@ -39,13 +39,20 @@ ln_status ln_session_set_target(ln_session *session, const ln_target *target, ln
     LN__REQUIRE(session, "ln_session_set_target", err);
     LN__REQUIRE(target, "ln_session_set_target", err);
     ln_status st = ln__options_copy(&t, sizeof t, target, "ln_target", err);
-    return st < 0 ? st : ln__session_set_target(session, &t, err);
+    if (st == LN_OK)
+        st = ln__session_set_target(session, &t, err);
+    if (st >= 0)
+        ln__session_reset_counters(session);
+    return st;
 }
 
 ln_status ln_session_set_setting(ln_session *session, int32_t policy, uint32_t index, ln_error *err)
 {
     LN__REQUIRE(session, "ln_session_set_setting", err);
-    return ln__session_set_setting(session, policy, index, err);
+    ln_status st = ln__session_set_setting(session, policy, index, err);
+    if (st == LN_OK)
+        ln__session_reset_counters(session);
+    return st;
 }
 
 ln_status ln_session_get_setting(const ln_session *session, ln_setting *out, ln_error *err)

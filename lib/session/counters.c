@@ -52,18 +52,27 @@ void ln__session_reset_counters(ln_session *session)
     t->cut = 0;
 }
 
-/* NULL where the model does not say. */
-static const double *expected_shares(const ln_session *session)
+const double *ln__session_expected(const ln_session *session, uint32_t *rows)
 {
-    if (session->setting)
-        return ln__setting_shares(session->model, session->setting);
     const ln__point *point = session->point >= 0 ? &session->model->points[session->point] : NULL;
-    return point && point->has_shares ? point->shares : NULL;
+
+    if (session->setting) {
+        *rows = session->setting->rows;
+        return ln__setting_shares(session->model, session->setting);
+    }
+    return point ? ln__point_expected(point, rows) : NULL;
+}
+
+const double *ln__point_expected(const ln__point *point, uint32_t *rows)
+{
+    *rows = point->measured.rows;
+    return point->has_shares ? point->shares : NULL;
 }
 
 ln_status ln__session_counters(const ln_session *session, ln_counters *out, ln_error *err)
 {
-    const double *expected = expected_shares(session);
+    uint32_t rows = 0;
+    const double *expected = ln__session_expected(session, &rows);
     const ln__counts *t = &session->counts;
     ln_counters c = { .struct_size = sizeof c, .cut = t->cut, .exits = NULL };
 
@@ -87,14 +96,14 @@ ln_status ln__session_counters(const ln_session *session, ln_counters *out, ln_e
 
 ln_status ln__session_drift(const ln_session *session, double *p_value, ln_error *err)
 {
-    const double *expected = expected_shares(session);
+    uint32_t rows = 0;
+    const double *expected = ln__session_expected(session, &rows);
 
     if (session->point < 0)
         return ln__fail(err, LN_E_STATE, "the session has no operating point, so every row runs to the end");
     if (!expected)
         return ln__fail(err, LN_E_STATE, "the model does not say where rows of training left at operating point %lld; train its gates "
                                          "again (leenet train)", (long long)session->point);
-    *p_value = ln__drift_p(session->counts.decided, expected, session->setting ? session->setting->rows : session->model->points[session->point].measured.rows,
-                           session->model->n_exits + 1);
+    *p_value = ln__drift_p(session->counts.decided, expected, rows, session->model->n_exits + 1);
     return LN_OK;
 }

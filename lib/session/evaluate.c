@@ -172,6 +172,15 @@ static ln_status judge_all(judging *j, ln_data *data, ln_error *err)
     return st < 0 ? st : LN_OK;
 }
 
+static double drift_of(const judging *j, size_t p)
+{
+    uint32_t rows = 0, exits = j->model->n_exits + 1;
+    const double *expected = j->own ? ln__session_expected(j->session, &rows)
+                                    : ln__point_expected(&j->model->points[j->points[p]], &rows);
+
+    return expected ? ln__drift_p(j->left + p * exits, expected, rows, exits) : NAN;
+}
+
 static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *err)
 {
     double params[LN__MAX_EXITS + 1] = { 0 }, macs[LN__MAX_EXITS + 1] = { 0 };
@@ -195,10 +204,7 @@ static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *
         if (out->exits)
             out->exits[i] = share;
     }
-    e.drift = NAN;
-    if (j->n_points && j->model->points[j->points[p]].has_shares)
-        e.drift = ln__drift_p(j->left + p * exits, j->model->points[j->points[p]].shares,
-                              j->model->points[j->points[p]].measured.rows, (uint32_t)exits);
+    e.drift = j->n_points ? drift_of(j, p) : NAN;
     return ln__info_copy(out, &e, sizeof e, "ln_evaluation", err);
 }
 

@@ -128,6 +128,9 @@ void      ln__lanes_share_pace(ln__lane *lanes, uint32_t n);
 
 ln_status ln__counts_init(ln_session *session, ln_error *err);
 void      ln__counts_free(ln_session *session);
+/* Where `rows` rows of training left [E + 1], with what the session is set to; NULL where the model does not say. */
+const double *ln__session_expected(const ln_session *session, uint32_t *rows);
+const double *ln__point_expected(const ln__point *point, uint32_t *rows);
 void      ln__counts_note(ln_session *session, const ln__run_request *request);
 
 /* The lane that answers a single row. */
