@@ -14,11 +14,12 @@ typedef struct settings {
     int              cost;
     uint32_t         draws, threads;
     uint64_t         seed;
-    bool             skip_bad, json, quiet;
+    bool             skip_bad, equal, json, quiet;
     preprocess_flags preprocess;
 } settings;
 
-typedef struct trial { ln_setting setting; ln_evaluation found; } trial;
+/* One setting, or two that are mixed: `share` of the rows at `setting`, the others at `other`. */
+typedef struct trial { uint32_t setting, other; double share; ln_evaluation found; } trial;
 
 typedef struct comparison {
     const settings *s;
@@ -52,6 +53,9 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_TEXT, 0, "--budgets", "A,B...|FROM:TO:COUNT", &s->budgets, 0, 0,
           "shares of the plain network's cost (default: 0.05:1:20)" },
         { CLI_CHOICE, 0, "--cost", "time|params|macs", &s->cost, 0, 0, "what budgets speak of (default: time)" },
+        { CLI_FLAG, 0, "--equal", NULL, &s->equal, 0, 0,
+          "at each budget the two settings whose cost on these rows encloses it, mixed to spend exactly as much "
+          "(default: the setting that is expected to keep within it, whatever it spends)" },
         { CLI_COUNT, 0, "--draws", "N", &s->draws, 100, 100000, "bootstrap draws (default: 1000)" },
         { CLI_WHOLE, 0, "--seed", "N", &s->seed, 0, 0, "of the bootstrap (default: 0)" },
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
@@ -111,16 +115,48 @@ static int check_policies(comparison *c)
 /* ---- Replaying ------------------------------------------------------------------------------------ */
 
 /* Where nothing is expected within the budget, the cheapest setting there is. */
-static ln_status choose(const comparison *c, int32_t policy, double budget, ln_setting *out, ln_error *err)
+static void choose_expected(const comparison *c, int32_t policy, double budget, trial *t)
 {
     ln_target target = LN_TARGET_INIT;
+    ln_setting setting = LN_SETTING_INIT;
 
     target.policy = policy;
     target.budget = budget;
     target.cost = c->s->cost;
-    if (ln_target_resolve(c->model, &target, out, NULL, err) >= 0)
-        return LN_OK;
-    return ln_setting_get(c->model, policy, ln_setting_count(c->model, policy) - 1, out, err);
+    t->share = 1;
+    if (ln_target_resolve(c->model, &target, &setting, NULL, NULL) >= 0)
+        t->setting = t->other = setting.index;
+    else
+        t->setting = t->other = ln_setting_count(c->model, policy) - 1;
+}
+
+/* Costs need no labels, so settings may be chosen by what they cost on the rows that are judged. `cost` [settings]. */
+static void choose_equal(const double *cost, uint32_t count, double budget, trial *t)
+{
+    uint32_t below = count, above = count, least = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        least = cost[i] < cost[least] ? i : least;
+        if (cost[i] <= budget && (below == count || cost[i] > cost[below]))
+            below = i;
+        if (cost[i] > budget && (above == count || cost[i] < cost[above]))
+            above = i;
+    }
+    t->setting = below < count ? below : least;
+    t->other = above < count && below < count ? above : t->setting;
+    t->share = t->other == t->setting ? 1 : (cost[t->other] - budget) / (cost[t->other] - cost[t->setting]);
+}
+
+static ln_status measure_costs(const comparison *c, int32_t policy, double *cost, ln_error *err)
+{
+    ln_status st = LN_OK;
+
+    for (uint32_t i = 0; i < ln_setting_count(c->model, policy) && st >= 0; i++) {
+        ln_evaluation e = LN_EVALUATION_INIT;
+        st = ln_answers_replay(c->answers, policy, i, NULL, &e, err);
+        cost[i] = cost_of(c, &e);
+    }
+    return st;
 }
 
 /* By the classes that compete; an ensemble's mixture has no other answer than its label. */
@@ -132,19 +168,51 @@ static bool is_right(const comparison *c, int32_t policy, const ln_result *resul
     return given == ln_answers_label(c->answers, row);
 }
 
-static ln_status try_setting(comparison *c, size_t p, size_t b, ln_result *results, ln_error *err)
+static void add_share(ln_evaluation *to, const ln_evaluation *e, double share)
 {
-    trial *t = trial_of(c, p, b);
+    to->rows = e->rows;
+    to->plain_accuracy = e->plain_accuracy;
+    to->accuracy += share * e->accuracy;
+    to->params_share += share * e->params_share;
+    to->macs_share += share * e->macs_share;
+    to->time_share += share * e->time_share;
+}
+
+static ln_status try_setting(comparison *c, size_t p, size_t b, uint32_t setting, double share, ln_result *results, ln_error *err)
+{
     size_t width = c->n_policies * (c->budgets.count + 1);
+    float *values = c->values + p * (c->budgets.count + 1) + b;
+    ln_evaluation e = LN_EVALUATION_INIT;
     ln_status st;
 
-    t->setting = (ln_setting)LN_SETTING_INIT;
-    t->found = (ln_evaluation)LN_EVALUATION_INIT;
-    st = choose(c, c->policy[p], c->budgets.value[b], &t->setting, err);
-    if (st >= 0)
-        st = ln_answers_replay(c->answers, c->policy[p], t->setting.index, results, &t->found, err);
-    for (size_t r = 0; st >= 0 && r < c->rows; r++)
-        c->values[r * width + p * (c->budgets.count + 1) + b] = is_right(c, c->policy[p], &results[r], r) ? 1.0f : 0.0f;
+    if (share <= 0)
+        return LN_OK;
+    st = ln_answers_replay(c->answers, c->policy[p], setting, results, &e, err);
+    if (st < 0)
+        return st;
+    add_share(&trial_of(c, p, b)->found, &e, share);
+    for (size_t r = 0; r < c->rows; r++)
+        values[r * width] += is_right(c, c->policy[p], &results[r], r) ? (float)share : 0.0f;
+    return LN_OK;
+}
+
+static ln_status try_policy(comparison *c, size_t p, ln_result *results, ln_error *err)
+{
+    uint32_t count = ln_setting_count(c->model, c->policy[p]);
+    double *cost = tool_alloc(count, sizeof *cost);
+    ln_status st = c->s->equal ? measure_costs(c, c->policy[p], cost, err) : LN_OK;
+
+    for (size_t b = 0; b < c->budgets.count && st >= 0; b++) {
+        trial *t = trial_of(c, p, b);
+        if (c->s->equal)
+            choose_equal(cost, count, c->budgets.value[b], t);
+        else
+            choose_expected(c, c->policy[p], c->budgets.value[b], t);
+        st = try_setting(c, p, b, t->setting, t->share, results, err);
+        if (st >= 0)
+            st = try_setting(c, p, b, t->other, 1 - t->share, results, err);
+    }
+    free(cost);
     return st;
 }
 
@@ -175,9 +243,8 @@ static ln_status replay_all(comparison *c, ln_error *err)
     c->trials = tool_alloc(c->n_policies * c->budgets.count, sizeof *c->trials);
     c->values = tool_alloc(c->rows * width, sizeof *c->values);
     c->gain = tool_alloc(width, sizeof *c->gain);
-    for (size_t p = 0; p < c->n_policies; p++)
-        for (size_t b = 0; b < c->budgets.count && st >= 0; b++)
-            st = try_setting(c, p, b, results, err);
+    for (size_t p = 0; p < c->n_policies && st >= 0; p++)
+        st = try_policy(c, p, results, err);
     free(results);
     c->oracle = (ln_evaluation)LN_EVALUATION_INIT;
     if (st >= 0)
@@ -282,7 +349,7 @@ static void print_json(const comparison *c)
             if (b < c->budgets.count) {
                 const trial *t = trial_of(c, p, b);
                 json_text(&j, "cost", cost_name(c->s->cost));
-                json_whole(&j, "setting", t->setting.index);
+                json_whole(&j, "setting", t->setting);
                 json_real(&j, "accuracy", t->found.accuracy);
                 json_real(&j, "params_share", t->found.params_share);
                 json_real(&j, "macs_share", t->found.macs_share);
@@ -301,7 +368,7 @@ static void write_csv(const comparison *c, FILE *to)
         for (size_t b = 0; b < c->budgets.count; b++) {
             const trial *t = trial_of(c, p, b);
             const estimate *e = gain_of(c, p, b);
-            fprintf(to, "%s,%.6g,%u,%.6g,%.6g,%.6g,%.6g", ln_policy_name(c->policy[p]), c->budgets.value[b], t->setting.index, t->found.accuracy,
+            fprintf(to, "%s,%.6g,%u,%.6g,%.6g,%.6g,%.6g", ln_policy_name(c->policy[p]), c->budgets.value[b], t->setting, t->found.accuracy,
                     t->found.params_share, t->found.macs_share, t->found.time_share);
             fprintf(to, p ? ",%.6g,%.6g,%.6g\n" : ",,,\n", e->mean, e->low, e->high);
         }

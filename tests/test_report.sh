@@ -104,6 +104,15 @@ says "compare, asked" 0 '"policy": "entropy".*"first_minus_this": {"mean": ' "$L
 expect "and nothing else" sh -c "! grep -q max-prob '$work/output'"
 says "the same policy twice differs by nothing" 0 '"first_minus_this": {"mean": 0, "low": 0, "high": 0}' "$LEENET" compare "$early" \
     --data "$top" --policies gate,gate --budgets 0.5 --json -q
+says "at equal cost" 0 '"policy": "max-prob", "budget": 0.6' "$LEENET" compare "$early" --data "$top" --equal --cost macs --budgets 0.6,0.8 --json -q
+if command -v python3 > /dev/null; then
+    cp "$work/output" "$work/lines"
+    expect "every policy spends the budget" python3 -c "
+import json, sys
+d = [json.loads(l) for l in open(sys.argv[1])]
+d = [x for x in d if x.get('budget')]
+assert len(d) == 6 and all(abs(x['macs_share'] - x['budget']) < 1e-6 for x in d), d" "$work/lines"
+fi
 says "an unknown policy" 2 "max-prob" "$LEENET" compare "$early" --data "$top" --policies luck
 says "the oracle is no policy to compare" 2 "oracle" "$LEENET" compare "$early" --data "$top" --policies oracle
 says "a policy without settings" 1 "no settings of policy 'margin'" "$LEENET" compare "$early" --data "$top" --policies gate,margin
