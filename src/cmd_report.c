@@ -129,10 +129,14 @@ static ln_status replay(report *r, ln_error *err)
     r->shares = tool_alloc(r->exits + 1, sizeof *r->shares);
     r->at = (ln_evaluation)LN_EVALUATION_INIT;
     r->at.exits = r->shares;
-    if (r->point >= 0)
-        return ln_answers_replay_point(r->answers, (uint32_t)r->point, r->results, &r->at, err);
-    replay_plain(r);
-    return LN_OK;
+    if (r->point < 0) {
+        replay_plain(r);
+        return LN_OK;
+    }
+    ln_status st = ln_answers_replay_point(r->answers, (uint32_t)r->point, r->results, &r->at, err);
+    for (size_t i = 0; i < r->rows && st >= 0; i++)     /* with heads and gates on the way */
+        r->cost_macs[r->results[i].exit] = (double)r->results[i].macs_share;
+    return st;
 }
 
 static int by_time(const void *a, const void *b)

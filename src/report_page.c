@@ -74,8 +74,8 @@ static void page_header(const report *r, FILE *to)
     html_text(to, r->data_spec);
     fprintf(to, ", %u classes. ", r->classes);
     if (r->point >= 0 && ln_point_get_info(r->model, (uint32_t)r->point, &info, NULL) >= 0)
-        fprintf(to, "Exits are taken as operating point %lld of %u says (alpha %.4g).", (long long)r->point,
-                ln_model_point_count(r->model), info.alpha);
+        fprintf(to, "Exits are taken as operating point %lld says (%s, alpha %.4g; points count from 0 to %u).", (long long)r->point,
+                ln_policy_name(info.policy), info.alpha, ln_model_point_count(r->model) - 1);
     else
         fputs("The model has no operating point: every picture runs to the end.", to);
     fputs("</p>\n<nav aria-label=\"Sections\"><a href=\"#tradeoff\">Accuracy and cost</a><a href=\"#exits\">Exits</a>"
