@@ -6,6 +6,7 @@
 #   make demo              the main job on real pictures
 #   make bench [MODELS=]   times networks (bench/bench.sh)
 #   make conformance CASES=FOLDER                ONNX cases, laid out as ONNX stores them
+#   make bound MODEL= DATA= whether max_drop holds as often as it says
 #   make asan ubsan tsan valgrind                the tests under each of them
 #   make docs              docs/operators.md from the operator table
 #   make fuzz              FUZZ_SECONDS=60 for each fuzz target (needs clang)
@@ -188,7 +189,7 @@ $(B)/tests/test_%: $(B)/obj/tests/test_%.o $(B)/libleenet-internal.a
 	$(call say,LD)$(LINK) -o $@ $^ $(shell $(PKG_CONFIG) --libs check) $(LIBS) $(LINK_OMP)
 
 # Programs that scripts use to look inside the library, and that print pages.
-$(B)/tests/plan_run $(B)/tests/make_operators: $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libleenet-internal.a
+$(B)/tests/plan_run $(B)/tests/make_operators $(B)/tests/bound_proof: $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libleenet-internal.a
 	$(Q)mkdir -p $(@D)
 	$(call say,LD)$(LINK) -o $@ $^ $(LIBS) $(LINK_OMP)
 
@@ -222,6 +223,12 @@ tsan:
 	$(Q)$(MAKE) --no-print-directory SAN=thread check-run
 valgrind: all $(TESTS)
 	$(Q)B=$(B) VALGRIND=1 sh tests/run.sh $(TESTS)
+
+# Minutes: 1,000 calibration sets for each of twelve targets.
+.PHONY: bound
+bound: $(B)/tests/bound_proof
+	$(Q)test -n "$(MODEL)" -a -n "$(DATA)" || { echo "name them: make bound MODEL=EARLY.onnx DATA=SPEC" >&2; exit 2; }
+	$(Q)$< $(MODEL) $(DATA)
 
 conformance: $(CONFORMANCE)
 	$(Q)test -n "$(CASES)" || { echo "name the folder: make conformance CASES=FOLDER" >&2; exit 2; }

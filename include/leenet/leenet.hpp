@@ -361,6 +361,37 @@ public:
         detail::check([&](ln_error *e) { return ln_model_tune(get(), &options, e); }, &watch.thrown);
     }
 
+    std::uint32_t setting_count(std::int32_t policy) const noexcept { return ln_setting_count(get(), policy); }
+
+    ln_setting setting(std::int32_t policy, std::uint32_t index) const
+    {
+        ln_setting s = LN_SETTING_INIT;
+        detail::check([&](ln_error *e) { return ln_setting_get(get(), policy, index, &s, e); });
+        return s;
+    }
+
+    // LN_SKIPPED if pictures were left out.
+    ln_status calibrate(const Data &rows, ln_calibrate_options options = LN_CALIBRATE_OPTIONS_INIT,
+                        const Progress &progress = nullptr)
+    {
+        detail::Watch watch(progress);
+        watch.put_into(options);
+        return detail::check([&](ln_error *e) { return ln_policy_calibrate(get(), rows.get(), &options, e); },
+                             &watch.thrown);
+    }
+
+    // `status` tells of LN_UNCERTIFIED, `rows_needed` how many calibration rows would do; either may be nullptr.
+    ln_setting resolve(const ln_target &target, ln_status *status = nullptr, std::uint64_t *rows_needed = nullptr) const
+    {
+        ln_setting s = LN_SETTING_INIT;
+        const ln_status st = detail::check([&](ln_error *e) {
+            return ln_target_resolve(get(), &target, &s, rows_needed, e);
+        });
+        if (status != nullptr)
+            *status = st;
+        return s;
+    }
+
     // Rows as this model wants them: inputs [count][C][H][W], labels [count] or nullptr.
     ln_status read(const Data &data, std::size_t first, std::size_t count, float *inputs,
                    std::int32_t *labels = nullptr) const
@@ -438,6 +469,24 @@ public:
     void set_point(std::uint32_t point)
     {
         detail::check([&](ln_error *e) { return ln_session_set_point(get(), point, e); });
+    }
+
+    // LN_UNCERTIFIED: no row leaves early.
+    ln_status set_target(const ln_target &target)
+    {
+        return detail::check([&](ln_error *e) { return ln_session_set_target(get(), &target, e); });
+    }
+
+    void set_setting(std::int32_t policy, std::uint32_t index)
+    {
+        detail::check([&](ln_error *e) { return ln_session_set_setting(get(), policy, index, e); });
+    }
+
+    ln_setting setting() const
+    {
+        ln_setting s = LN_SETTING_INIT;
+        detail::check([&](ln_error *e) { return ln_session_get_setting(get(), &s, e); });
+        return s;
     }
 
     // n rows of input [n][C][H][W] into results [n], logits [n][classes] or nullptr.
