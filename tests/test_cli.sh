@@ -76,7 +76,7 @@ for wrong in "--epochs abc" "--epochs 0" "--epochs 1.5" "--epochs -1" "--epochs 
         "--recipe cake" "--alpha 2" "--alpha 0.5," "--alpha x" "--alpha 0:1" "--alpha 0:1:1" "--alpha 0:1:2:3" \
         "--exits auto:0" "--exits auto:" "--exits auto@" "--exits auto@2" "--exits auto:4@0" "--exits auto@0.5," "--exits even" \
         "--exits even:0" "--exits even:2@0.5" "--exits auto:x" "--exits a,,b" "--exits ,a" "--exits a," \
-        "--hidden 70000" "--head=flatten --hidden=8" "--max-memory 0" "--max-memory 4X" "--max-memory 99999999999G" \
+        "--budget 0" "--budget 0.5," "--max-drop 101" "--confidence 0.9" "--against plain" "--hidden 70000" "--head=flatten --hidden=8" "--max-memory 0" "--max-memory 4X" "--max-memory 99999999999G" \
         "--crop 0" "--crop 3x" "--crop axb" "--resize 0" "--order grb" "--mean 1,2,3,4,5" "--mean 1,,2" \
         "--std 0,1,1" "--scale 0" "--preprocess keras" "--log plot.txt"; do
     # shellcheck disable=SC2086
