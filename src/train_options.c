@@ -56,8 +56,8 @@ static const char name[] = "train";
       "hidden layer of a gate, 0: linear (default: 16)" },                                        \
     { CLI_CHOICE, 0, "--cost", "time|params|macs", &(s)->cost, 0, 0,                              \
       "what alpha weighs (default: time)" },                                                      \
-    { CLI_CHOICE, 0, "--price", "ce|error", &(s)->price, 0, 0,                                    \
-      "what being wrong costs: cross entropy or 1 (default: ce)" },                               \
+    { CLI_CHOICE, 0, "--price", "error|ce", &(s)->price, 0, 0,                                    \
+      "what being wrong costs: 1 or cross entropy (default: error)" },                               \
     { CLI_REAL, 0, "--threshold", "T", &(s)->threshold, 1e-6, 1 - 1e-6,                           \
       "a row leaves when its gate is above T (default: chosen on the rows of training)" },        \
     { CLI_TEXT, 0, "--policies", "A,B...|all", &(s)->policies, 0, 0,                              \
@@ -146,7 +146,7 @@ static void fill_defaults(train_settings *s)
     set_int(&s->head, leenet ? LN_HEAD_FLATTEN : LN_HEAD_POOL);
     set_int(&s->gate, leenet ? LN_GATE_FEATURES : LN_GATE_STATISTICS);
     set_int(&s->cost, leenet ? LN_COST_PARAMS : LN_COST_TIME);
-    set_int(&s->price, LN_PRICE_CROSS_ENTROPY);
+    set_int(&s->price, leenet ? LN_PRICE_CROSS_ENTROPY : LN_PRICE_ERROR);
     set_int(&s->objective, LN_OBJECTIVE_LEENET);
     if (leenet && s->gate_hidden == HIDDEN_NOT_GIVEN)
         s->gate_hidden = 0;

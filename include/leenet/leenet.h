@@ -516,7 +516,7 @@ ln_exit_place(ln_model *model, ln_data *rows, const ln_place_options *options,
 enum { LN_GATE_STATISTICS = 0,  /* reads the head's probabilities, margin, entropy, agreement */
        LN_GATE_FEATURES = 1,    /* reads the head's input (LEENet) */
        LN_GATE_BOTH = 2 };      /* reads one beside the other */
-enum { LN_PRICE_CROSS_ENTROPY = 0, LN_PRICE_ERROR = 1 };
+enum { LN_PRICE_ERROR = 0, LN_PRICE_CROSS_ENTROPY = 1 };  /* 1 for a wrong answer; LEENet's */
 
 /* What gates learn; docs/methods.md. */
 enum {
