@@ -122,6 +122,15 @@ int check_writable(const char *command, const char *path)
     return code;
 }
 
+int check_result(const char *command, const char *path, const char *input)
+{
+    struct stat there, model;
+
+    if (stat(path, &there) == 0 && stat(input, &model) == 0 && there.st_dev == model.st_dev && there.st_ino == model.st_ino)
+        return cannot_write(command, path, "it is the model that is read");
+    return check_writable(command, path);
+}
+
 FILE *output_open(const char *command, const char *path)
 {
     FILE *file = fopen(path, "w");

@@ -449,9 +449,9 @@ static int run(comparison *c, const char *path, progress *p)
         code = cli_wrong(name, "--budgets: '%s' is neither a list of shares above 0 (0.25,0.5) nor FROM:TO:COUNT with COUNT from 2 to %d",
                          s->budgets, MOST_BUDGETS);
     if (code == TOOL_DONE && s->output)
-        code = check_writable(name, s->output);
+        code = check_result(name, s->output, path);
     if (code == TOOL_DONE && s->csv)
-        code = check_writable(name, s->csv);
+        code = check_result(name, s->csv, path);
     if (code == TOOL_DONE)
         code = load_model(&c->model, name, path, p);
     if (code == TOOL_DONE)

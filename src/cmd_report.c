@@ -307,7 +307,7 @@ static int run(report *r, const settings *s, progress *p)
 {
     ln_data_options options = LN_DATA_OPTIONS_INIT;
     ln_error err = { 0 };
-    int code = check_writable(name, s->output);
+    int code = check_result(name, s->output, r->model_path);
     ln_status st;
 
     if (code == TOOL_DONE)

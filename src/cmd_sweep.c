@@ -460,9 +460,9 @@ static int run(sweep *w)
     if (!list_read(&w->sizes, s->sizes ? s->sizes : "100", 1, 100, MOST_SIZES))
         return cli_wrong(name, "--sizes: '%s' is neither a list of per cents from 1 to 100 (10,20,40,70,100) nor FROM:TO:COUNT", s->sizes);
     if (s->output)
-        code = check_writable(name, s->output);
+        code = check_result(name, s->output, w->path);
     if (code == TOOL_DONE && s->csv)
-        code = check_writable(name, s->csv);
+        code = check_result(name, s->csv, w->path);
     if (code == TOOL_DONE)
         code = open_data(w, &w->val, s->train.val);
     w->stretches = tool_alloc(w->sizes.count, sizeof *w->stretches);

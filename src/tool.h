@@ -251,6 +251,8 @@ int   output_close(const char *command, const char *path, FILE *file);
 
 /* Whether a file can be written there, asked before long work: TOOL_DONE or the exit code. */
 int check_writable(const char *command, const char *path);
+/* The same for a table, page or picture, which must not replace the model at `input`. */
+int check_result(const char *command, const char *path, const char *input);
 
 /* ---- Exits and operating points (cli_points.c) ----------------------------- */
 

@@ -21,8 +21,8 @@
  *     success with something to know. Results come back through leading `out`
  *     pointers, which are set to NULL on failure; arrays to be filled may
  *     then hold anything.
- *   - The last parameter `err` may be NULL. It is the caller's; there is no
- *     hidden global or thread state.
+ *   - The last parameter `err` may be NULL. It is the caller's, written only
+ *     on failure; there is no hidden global or thread state.
  *   - Option pointers may be NULL: all defaults. An option struct is started
  *     with its _INIT macro; a field of zero (or NULL) means the default.
  *   - *_free(NULL) does nothing. `const char *` results belong to the object
@@ -449,8 +449,8 @@ typedef struct ln_train_options {
     uint32_t       augment;     /* further passes over the rows, each picture flipped, shifted, zoomed and recoloured
                                    at random; an epoch sees each row in one of its forms */
     uint32_t       reserved;    /* 0 */
-    double         label_smoothing; /* 0..1 */
-    double         dropout;     /* of what a head reads, 0..1 */
+    double         label_smoothing; /* 0 to below 1 */
+    double         dropout;     /* of what a head reads, 0 to below 1 */
     double         distill;     /* 0..1: weight of the network's own probabilities against the label */
 } ln_train_options;
 #define LN_TRAIN_OPTIONS_INIT \
@@ -706,7 +706,8 @@ typedef struct ln_target {
     int32_t cost;               /* LN_COST_* that the budget speaks of, and "cheapest" */
     double  budget;             /* mean cost at most this share of the plain network's; 0: not asked */
     double  max_drop;           /* at most so many points of accuracy lost (0.5: half a point), or of
-                                   answers changed; negative: not asked */
+                                   answers changed; negative: not asked.
+                                   0 asks for no loss at all: start with LN_TARGET_INIT */
     double  confidence;         /* that max_drop holds, 0.5 or more; 0: 0.95 */
     int32_t against;            /* LN_AGAINST_* */
     uint32_t reserved;          /* 0 */
@@ -809,7 +810,8 @@ ln_infer_deadline(ln_session *session, const float *input, size_t n, double dead
  *
  *     ln_step step = LN_STEP_INIT;
  *     ln_steps_begin(session, input, &err);
- *     do ln_steps_next(session, &step, &err); while (!step.leaves && worth_it(&step));
+ *     while (ln_steps_next(session, &step, &err) == LN_OK && !step.leaves && worth_it(&step))
+ *         ;
  *     ln_steps_end(session);
  */
 typedef struct ln_step {

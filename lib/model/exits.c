@@ -22,7 +22,7 @@ static ln_status check_value(const ln_model *model, const char *name, int32_t *v
 
     *value = name[0] ? ln__graph_find(model->graph, name) : LN__NO_VALUE;
     if (*value < 0)
-        return ln__fail(err, LN_E_ARGUMENT, "%s: no value '%s' in the network; ln_exit_candidates lists good ones",
+        return ln__fail(err, LN_E_ARGUMENT, "%s: no value '%s' in the network; ln_exit_candidates and 'leenet info' list good ones",
                         model->path, name);
     const ln__tensor *type = &model->one_row->of[*value];
     if (model->graph->values[*value].constant || model->graph->values[*value].producer < 0 ||

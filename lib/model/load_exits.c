@@ -174,8 +174,12 @@ static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
     ln_status st = ln__format_numbers(v, 8, text, key, model->path, err);
     if (st < 0)
         return st;
-    if (!(v[1] >= LN_COST_TIME && v[1] <= LN_COST_MACS) || !(v[2] >= 0 && v[2] <= UINT32_MAX))
+    if (!ln__format_whole(v[1], LN_COST_TIME, LN_COST_MACS) || !ln__format_whole(v[2], 0, UINT32_MAX))
         return ln__fail(err, LN_E_FORMAT, "%s: %s: cost kind %g or row count %g is out of range", model->path, key, v[1], v[2]);
+    for (int i = 0; i < 8; i++)
+        if (i != 1 && i != 2 && !(v[i] >= 0 && v[i] <= (i < 5 ? 1.0 : 1e6)))
+            return ln__fail(err, LN_E_FORMAT, "%s: %s: number %d is %g; 0..%g was expected", model->path, key, i + 1, v[i],
+                            i < 5 ? 1.0 : 1e6);
     point.alpha = v[0];
     point.cost = (int32_t)v[1];
     point.measured = (ln_point_info){ .alpha = v[0], .cost = (int32_t)v[1], .rows = (uint32_t)v[2], .accuracy = v[3],

@@ -145,7 +145,10 @@ static void add_target(const classifying *c, uint32_t place, float share, float 
             most = LN__MAX(most, end[k]);
         for (int32_t k = 0; k < classes; k++)
             sum += t->end_is_probability ? end[k] : expf(end[k] - most);
-        for (int32_t k = 0; k < classes; k++)
+        /* Of a softmax over more classes, all that are left may be 0. */
+        for (int32_t k = 0; k < classes && !(sum > 0); k++)
+            target[k] += weight / (float)classes;
+        for (int32_t k = 0; k < classes && sum > 0; k++)
             target[k] += weight * (t->end_is_probability ? end[k] : expf(end[k] - most)) / sum;
     }
 }

@@ -38,8 +38,8 @@ static ln_status fill_defaults(ln_train_options *o, ln_error *err)
     o->max_memory = o->max_memory ? o->max_memory : UINT64_C(1) << 32;
     if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || !(o->dropout >= 0 && o->dropout < 1) ||
         !(o->distill >= 0 && o->distill <= 1))
-        return ln__fail(err, LN_E_ARGUMENT, "label smoothing %g, dropout %g or distill %g is out of range 0..1",
-                        o->label_smoothing, o->dropout, o->distill);
+        return ln__fail(err, LN_E_ARGUMENT, "label smoothing %g, dropout %g or distill %g is out of range; smoothing and dropout 0 to below 1, "
+                        "distill 0..1", o->label_smoothing, o->dropout, o->distill);
     if (o->augment > 1000)
         return ln__fail(err, LN_E_ARGUMENT, "augment %u; at most 1000 passes", o->augment);
     if (o->folds < 2 || o->folds > 100)
