@@ -7,7 +7,7 @@
 static const char name[] = "train";
 
 /* Where the trade-off of cross entropy against time lies: beyond them nearly every row leaves at the first exit. */
-#define DEFAULT_ALPHAS "0.02,0.05,0.1,0.15,0.2,0.25,0.3,0.4,0.5"
+#define DEFAULT_ALPHAS "0.01,0.02,0.03,0.05,0.1,0.15,0.2,0.3,0.4"
 
 #define TRAIN_DATA_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },                                           \

@@ -119,7 +119,7 @@ void      ln__pace_note(ln__pace *pace, double seconds);
 /* Seconds that stage s and what follows it up to an answer is expected to take for so many rows. */
 double    ln__lane_expect(const ln__lane *lane, int32_t s, size_t rows);
 /* Whether the rows at exit s may go on (the last of pools[s + 1]). */
-bool      ln__lane_affords(ln__lane *lane, int32_t s);
+bool      ln__lane_affords(ln__lane *lane, int32_t s, int64_t rows);
 bool      ln__lane_is_paced(const ln__lane *lane);    /* every stage has run */
 /* What one of these equal lanes knows and another does not. */
 void      ln__lanes_share_pace(ln__lane *lanes, uint32_t n);

@@ -55,16 +55,20 @@ double ln__lane_expect(const ln__lane *lane, int32_t s, size_t rows)
     return seconds;
 }
 
-/* Rows of the group that have yet to come to this exit take their time first. */
-bool ln__lane_affords(ln__lane *lane, int32_t s)
+/* The head here and rows of the group that have yet to come to this exit take their time first. */
+bool ln__lane_affords(ln__lane *lane, int32_t s, int64_t rows)
 {
     size_t behind = s ? lane->pools[s].count : lane->rows_to_come;
-    double needed = ln__lane_expect(lane, s, behind) + ln__lane_expect(lane, s + 1, lane->pools[s + 1].count);
+    double needed = expect(lane, lane->head_pace, s, ln__lane_size_index(rows)) + ln__lane_expect(lane, s, behind) +
+                    ln__lane_expect(lane, s + 1, lane->pools[s + 1].count);
 
     if (ln__now() + needed <= lane->deadline)
         return true;
-    for (int32_t z = 0; z < lane->n_sizes; z++)
+    for (int32_t z = 0; z < lane->n_sizes; z++) {
         held_back(&lane->stage_pace[z * lane->n_stages + s + 1]);
+        if (s + 2 < lane->n_stages)
+            held_back(&lane->head_pace[z * lane->n_stages + s + 1]);
+    }
     return false;
 }
 

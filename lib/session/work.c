@@ -111,7 +111,7 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
 
     if (st < 0)
         return st;
-    lane->stop = session->request->mode == LN__RUN_DEADLINE && !ln__lane_affords(lane, (int32_t)exit);
+    lane->stop = session->request->mode == LN__RUN_DEADLINE && !ln__lane_affords(lane, (int32_t)exit, k);
     view.data = pool->data[0] + first * pool->row_floats[0];
     ln__head_describe(head, &view, lane->features);
     for (int64_t i = 0; i < k; i++) {
