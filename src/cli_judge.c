@@ -282,7 +282,9 @@ int judge(const judging *j)
     if (st >= 0 && !j->plain) {
         fflush(stdout);
         diagnose_heads(j->command, j->model);
-        diagnose_points(j->command, j->model, v.points, v.found, v.count);
+        /* A setting may keep rows from leaving on purpose. */
+        if (!j->target)
+            diagnose_points(j->command, j->model, v.points, v.found, v.count);
     }
     print_skipped(j->command, j->data);
     free(v.points);

@@ -59,13 +59,16 @@ void print_points(const ln_model *model)
 
     if (ln_model_get_info(model, &info, NULL) < 0)
         return;
-    table_start(&t, "point|alpha|<of|expected accuracy|plain|params|macs|time|rows|<");
+    table_start(&t, "point|alpha or policy|<of|expected accuracy|plain|params|macs|time|rows|<");
     for (uint32_t i = 0; i < info.points; i++) {
         ln_point_info p = LN_POINT_INFO_INIT;
         if (ln_point_get_info(model, i, &p, NULL) < 0)
             break;
         table_cell(&t, "%u", i);
-        table_cell(&t, "%.4g", p.alpha);
+        if (p.policy == LN_POLICY_GATE)
+            table_cell(&t, "%.4g", p.alpha);
+        else
+            table_cell(&t, "%s", ln_policy_name(p.policy));
         table_cell(&t, "%s", cost_name(p.cost));
         table_cell(&t, "%.2f %%", 100 * p.accuracy);
         table_cell(&t, "%.2f %%", 100 * p.plain_accuracy);
