@@ -70,9 +70,6 @@ int policies_read(int32_t *out, size_t *count, const char *command, const char *
             return cli_wrong(command, "--policies: %s", err.text);
         if (out[*count] == LN_POLICY_ORACLE)
             return cli_wrong(command, "--policies: the oracle knows the answers; it has no settings");
-        for (size_t i = 0; i < *count; i++)
-            if (out[i] == out[*count])
-                return cli_wrong(command, "--policies: %s stands there twice", word);
         text += n + (text[n] == ',');
     }
     return TOOL_DONE;
