@@ -47,7 +47,7 @@ ln_status ln__data_finish(ln_data **out, ln_data *data, ln_status st, ln_error *
 {
     *out = NULL;
     if (st == LN_OK && data->count == 0)
-        st = ln__fail(err, LN_E_ARGUMENT, "%s: no rows", data->source);
+        st = ln__fail(err, LN_E_ARGUMENT, "no rows in %s", data->source);
     if (st == LN_OK && data->classes < 2 && !data->class_map)
         st = ln__fail(err, LN_E_ARGUMENT,
                       "%s: only one class (%s); without a class map at least two are needed", data->source,

@@ -136,6 +136,20 @@ static ln_status pass_rows(passing *p, collector *c, ln_data *data, uint32_t for
     return st < 0 ? st : LN_OK;
 }
 
+/* As many rows as form 0 gave, or forms and labels would belong to different rows. */
+static ln_status pass_set(passing *p, collector *c, ln_data *data, uint32_t form, size_t *rows, ln__reporter *reporter,
+                          ln_error *err)
+{
+    size_t read;
+    ln_status st = pass_rows(p, c, data, form, &read, reporter, err);
+
+    if (st == LN_OK && form > 0 && read != *rows)
+        return ln__fail(err, LN_E_IO, "the data changed while it was read: %zu rows in the first pass, %zu in pass %u", *rows, read,
+                        form + 1);
+    *rows = read;
+    return st;
+}
+
 static ln_status pass_forms(passing *p, collector *c, ln__reporter *reporter, ln_error *err)
 {
     const ln__features_request *request = p->request;
@@ -147,10 +161,10 @@ static ln_status pass_forms(passing *p, collector *c, ln__reporter *reporter, ln
     ln__reporter_begin(reporter);
     for (uint32_t form = 0; st == LN_OK && form < to->forms; form++) {
         c->base = form * to->stride;
-        st = pass_rows(p, c, request->data, form, &to->rows, reporter, err);
+        st = pass_set(p, c, request->data, form, &to->rows, reporter, err);
         c->base = form * to->stride + to->more_at;
         if (st == LN_OK && request->more)
-            st = pass_rows(p, c, request->more, form, &to->more, reporter, err);
+            st = pass_set(p, c, request->more, form, &to->more, reporter, err);
     }
     to->skipped = to->stride - to->rows - to->more;
     return st == LN_OK ? ln__report(reporter, &p->progress, true, err) : st;
