@@ -130,7 +130,8 @@ typedef struct judgement {
     size_t      width;
 } judgement;
 
-static void note(judgement *j, size_t line_index, bool score)
+/* `plain`: at a setting that never leaves early, where no head runs. */
+static void note(judgement *j, size_t line_index, bool score, bool plain)
 {
     for (size_t r = 0; r < j->rows; r++) {
         float *to = j->values + r * j->width + line_index * FIGURES;
@@ -138,7 +139,7 @@ static void note(judgement *j, size_t line_index, bool score)
         to[ACCURACY] = ln_answers_choice(j->answers, result->exit, r, NULL) == ln_answers_label(j->answers, r) ? 1.0f : 0.0f;
         to[EXIT] = (float)result->exit;
         to[MACS] = result->macs_share;
-        to[TIME] = (float)ln_answers_time_share(j->answers, result->exit);
+        to[TIME] = plain ? 1.0f : (float)ln_answers_time_share(j->answers, result->exit);
         if (score)
             j->values[r * j->width + j->width - 1] += to[ACCURACY];
     }
@@ -158,7 +159,7 @@ static ln_status judge_alphas(judgement *j, stretch *of, ln_error *err)
         if (st < 0)
             return st;
         of->lines[of->n_lines].at = info.alpha;
-        note(j, of->n_lines++, false);
+        note(j, of->n_lines++, false, false);
     }
     return st;
 }
@@ -180,7 +181,7 @@ static ln_status judge_budgets(judgement *j, const sweep *w, stretch *of, ln_err
             return st;
         of->lines[of->n_lines].budget = true;
         of->lines[of->n_lines].at = target.budget;
-        note(j, of->n_lines++, true);
+        note(j, of->n_lines++, true, setting.index == 0);
     }
     for (size_t r = 0; r < j->rows; r++)
         j->values[r * j->width + j->width - 1] /= (float)w->budgets.count;

@@ -389,6 +389,42 @@ START_TEST(counters_count)
 }
 END_TEST
 
+/* Where no row can leave, heads and gates would be computed for nobody. */
+START_TEST(what_never_leaves_runs_the_plain_network)
+{
+    ln_session *session = open_session(trained, 0, 1, ROWS);
+    ln__lane *lane = &session->lanes[0];
+    ln_answers_options collect = LN_ANSWERS_OPTIONS_INIT;
+    ln_evaluation replayed = LN_EVALUATION_INIT;
+    ln_result early[ROWS], full[ROWS];
+    float a[ROWS * CLASSES], b[ROWS * CLASSES];
+    ln_counters c = LN_COUNTERS_INIT;
+    ln_answers *answers = NULL;
+    ln_data *data = NULL;
+
+    OK(ln_infer_full(session, x, ROWS, full, a, &err));
+    OK(ln_session_set_setting(session, LN_POLICY_GATE, 0, &err));
+    memset(lane->head_seconds, 0, (EXITS + 1) * sizeof(double));
+    OK(ln_infer_early(session, x, ROWS, early, b, &err));
+    for (int e = 0; e < EXITS; e++)
+        ck_assert_msg(lane->head_seconds[e] <= 0, "head %d ran", e);
+    ck_assert_mem_eq(a, b, sizeof a);
+    ck_assert_mem_eq(early, full, sizeof early);
+    OK(ln_session_get_counters(session, &c, &err));
+    ck_assert(c.macs_share == 1.0);
+    OK(ln_data_open(&data, DATA ":first=10", NULL, &err));
+    OK(ln_answers_collect(&answers, session->model, data, &collect, &err));
+    OK(ln_answers_replay(answers, LN_POLICY_GATE, 0, early, &replayed, &err));
+    ck_assert(early[9].macs_share == 1.0f && replayed.macs_share == 1 && replayed.params_share == 1 && replayed.time_share == 1);
+    OK(ln_session_set_point(session, 0, &err));         /* and here heads run again */
+    OK(ln_infer_early(session, x, ROWS, early, b, &err));
+    ck_assert(lane->head_seconds[0] > 0);
+    ln_answers_free(answers);
+    ln_data_free(data);
+    ln_session_free(session);
+}
+END_TEST
+
 /* A setting has shares of its own, and so has what is evaluated at it. */
 START_TEST(settings_are_counted_by_themselves)
 {
@@ -596,6 +632,7 @@ int main(void)
     tcase_add_test(t, nothing_is_allocated_while_answering);
     tcase_add_test(t, a_stage_held_back_gets_another_chance);
     tcase_add_test(t, counters_count);
+    tcase_add_test(t, what_never_leaves_runs_the_plain_network);
     tcase_add_test(t, settings_are_counted_by_themselves);
     tcase_add_test(t, other_pictures_are_noticed);
     tcase_add_test(t, shares_of_a_file_are_checked_and_may_be_missing);

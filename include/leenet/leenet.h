@@ -657,8 +657,8 @@ ln_policy_train(ln_model *model, ln_data *rows, const ln_policy_options *options
 
 /* A setting is one position of a policy's knob: an operating point, which gives
  * the scores, and a threshold for every exit. A policy's settings form a curve
- * that training leaves: the first never leaves early, the last leaves as early
- * as it can. */
+ * that training leaves: the first never leaves early and is the plain network,
+ * since no head or gate runs there; the last leaves as early as it can. */
 typedef struct ln_setting {
     size_t   struct_size;
     int32_t  policy;
@@ -743,7 +743,8 @@ typedef struct ln_session_options {
 /* Builds every plan the session will need; answering builds and allocates
  * nothing. The model is kept alive and frozen: changing it gives LN_E_STATE.
  * A model without exits or operating points runs to its end. LN_UNCERTIFIED if
- * the target could not be certified: the session is open and never leaves early.
+ * the target could not be certified: the session is open and answers as the
+ * plain network, at its cost.
  * LN_E_STATE if exits are not trained yet. */
 LN_API LN_MUST_CHECK ln_status
 ln_session_open(ln_session **out, ln_model *model,

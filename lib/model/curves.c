@@ -34,6 +34,13 @@ void ln__model_drop_curves(ln_model *model)
         ln__curve_free(&model->curves[p], &model->ctx);
 }
 
+/* Sessions ask no gate at such a setting. */
+static void price_if_plain(ln_setting *setting, const double *threshold, uint32_t exits)
+{
+    if (!ln__score_may_pass(threshold, exits))
+        setting->params_share = setting->macs_share = setting->time_share = 1;
+}
+
 ln_status ln__curve_store(ln_model *model, int32_t policy, const ln__settings *settings, const ln__curve_basis *basis, ln_error *err)
 {
     ln__curve curve = { 0 };
@@ -51,6 +58,7 @@ ln_status ln__curve_store(ln_model *model, int32_t policy, const ln__settings *s
             to->macs_share += from->share[e] * macs[e];
             to->time_share += from->share[e] * basis->time[e];
         }
+        price_if_plain(to, from->threshold, model->n_exits);
         memcpy(curve.threshold + (size_t)i * model->n_exits, from->threshold, model->n_exits * sizeof *curve.threshold);
         memcpy(curve.share + (size_t)i * (model->n_exits + 1), from->share, (model->n_exits + 1) * sizeof *curve.share);
     }
@@ -161,6 +169,7 @@ static ln_status read_setting(ln_model *model, ln__curve *curve, int32_t policy,
         .struct_size = sizeof(ln_setting), .policy = policy, .index = index, .point = (uint32_t)v[0], .rows = (uint32_t)v[1],
         .accuracy = v[2], .plain_accuracy = v[3], .params_share = v[4], .macs_share = v[5], .time_share = v[6],
         .calibration_rows = (uint32_t)v[7], .lost = (uint32_t)v[8], .gained = (uint32_t)v[9], .changed = (uint32_t)v[10] };
+    price_if_plain(&curve->setting[index], v + FIGURES, model->n_exits);
     memcpy(curve->threshold + (size_t)index * model->n_exits, v + FIGURES, model->n_exits * sizeof *v);
     memcpy(curve->share + (size_t)index * (model->n_exits + 1), v + FIGURES + model->n_exits, (model->n_exits + 1) * sizeof *v);
     return LN_OK;

@@ -62,6 +62,8 @@ size_t ln__score_scratch(const ln__gates *gates, int32_t classes);
 bool  ln__score_before_head(const ln__gates *gates);
 /* 0..1; the row leaves if it is above the threshold. */
 float ln__score(const ln__gates *gates, uint32_t exit, const ln__sight *sight);
+/* Scores are at most 1 and must exceed the threshold: false where no row can ever leave. */
+bool ln__score_may_pass(const double *threshold, uint32_t exits);
 /* The answer of a row that leaves, as logits: the head's own, or what ln__score has put into sight->mixed. */
 const float *ln__score_answer(const ln__gates *gates, uint32_t exit, const ln__sight *sight);
 

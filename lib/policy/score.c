@@ -153,6 +153,14 @@ float ln__score(const ln__gates *gates, uint32_t exit, const ln__sight *sight)
     }
 }
 
+bool ln__score_may_pass(const double *threshold, uint32_t exits)
+{
+    for (uint32_t e = 0; e < exits; e++)
+        if (threshold[e] < 1)
+            return true;
+    return false;
+}
+
 const float *ln__score_answer(const ln__gates *gates, uint32_t exit, const ln__sight *sight)
 {
     return gates->policy == LN_POLICY_ENSEMBLE ? sight->mixed : sight->logits[exit];

@@ -36,6 +36,7 @@ void ln__counts_note(ln_session *session, const ln__run_request *request)
         t->rows[r->exit]++;
         t->decided[r->exit] += decided;
         t->probability[r->exit] += (double)r->probability;
+        t->macs_share += (double)r->macs_share;
         if (request->mode == LN__RUN_DEADLINE && r->exit < session->model->n_exits)
             t->cut += !session->gates || !(r->gate > session->threshold[r->exit]);
     }
@@ -49,6 +50,7 @@ void ln__session_reset_counters(ln_session *session)
     memset(t->rows, 0, exits * sizeof *t->rows);
     memset(t->decided, 0, exits * sizeof *t->decided);
     memset(t->probability, 0, exits * sizeof *t->probability);
+    t->macs_share = 0;
     t->cut = 0;
 }
 
@@ -82,7 +84,6 @@ ln_status ln__session_counters(const ln_session *session, ln_counters *out, ln_e
     for (uint32_t e = 0; e <= session->model->n_exits; e++) {
         c.rows += t->rows[e];
         c.probability += t->probability[e];
-        c.macs_share += (double)t->rows[e] * session->macs_share[e];
     }
     for (uint32_t e = 0; c.exits && e <= session->model->n_exits; e++)
         c.exits[e] = (ln_exit_count){ .rows = t->rows[e],
@@ -90,7 +91,7 @@ ln_status ln__session_counters(const ln_session *session, ln_counters *out, ln_e
                                       .probability = t->rows[e] ? t->probability[e] / (double)t->rows[e] : 0.0,
                                       .expected = expected ? expected[e] : NAN };
     c.probability = c.rows ? c.probability / (double)c.rows : 0.0;
-    c.macs_share = c.rows ? c.macs_share / (double)c.rows : 0.0;
+    c.macs_share = c.rows ? t->macs_share / (double)c.rows : 0.0;
     return ln__info_copy(out, &c, sizeof c, "ln_counters", err);
 }
 

@@ -90,6 +90,7 @@ static void restore_point(ln_session *session, int64_t point, const ln_setting *
         return;
     session->gates = NULL;
     session->threshold = NULL;
+    session->may_leave = false;
     session->setting = NULL;
     session->point = -1;
     ln__model_cost_shares(session->model, NULL, params, session->macs_share);
@@ -181,6 +182,17 @@ static double drift_of(const judging *j, size_t p)
     return expected ? ln__drift_p(j->left + p * exits, expected, rows, exits) : NAN;
 }
 
+/* What leaving at exit 0..E costs; nothing beside the plain network where no gate is asked. */
+static void costs_of(const judging *j, size_t p, double *params, double *macs)
+{
+    const ln__gates *gates = &j->model->points[j->points[p]].gates;
+    const double *threshold = j->own ? j->session->threshold : gates->threshold;
+
+    ln__model_cost_shares(j->model, gates, params, macs);
+    if (!ln__score_may_pass(threshold, j->model->n_exits))
+        params[j->model->n_exits] = macs[j->model->n_exits] = 1;
+}
+
 static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *err)
 {
     double params[LN__MAX_EXITS + 1] = { 0 }, macs[LN__MAX_EXITS + 1] = { 0 };
@@ -191,7 +203,7 @@ static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *
     e.plain_accuracy = (double)j->right / rows;
     e.plain_ms_per_row = 1e3 * j->plain_seconds / rows;
     if (j->n_points) {
-        ln__model_cost_shares(j->model, &j->model->points[j->points[p]].gates, params, macs);
+        costs_of(j, p, params, macs);
         e.accuracy = (double)j->point_right[p] / rows;
         e.ms_per_row = 1e3 * j->seconds[p] / rows;
         e.time_share = j->plain_seconds > 0 ? j->seconds[p] / j->plain_seconds : 0.0;

@@ -65,6 +65,7 @@ typedef struct ln__counts {
     uint64_t *rows;             /* [E + 1] answered there */
     uint64_t *decided;          /* [E + 1] of those, where the policy alone decided */
     double   *probability;      /* [E + 1] summed */
+    double    macs_share;       /* summed */
     uint64_t  cut;              /* by a deadline */
 } ln__counts;
 
@@ -85,6 +86,7 @@ struct ln_session {
     const ln__runnable *runnable;
     const ln__gates *gates;     /* NULL: no operating point */
     const double   *threshold;  /* [E] of the point itself or of a setting */
+    bool            may_leave;  /* some row can pass a threshold; else LN__RUN_EARLY asks no gate */
     const ln_setting *setting;  /* NULL: the point as it is */
     int64_t         point;
     uint32_t        max_rows, threads;

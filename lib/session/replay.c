@@ -62,8 +62,22 @@ static given ask(const asking *a, size_t row, uint32_t exit)
     return out;
 }
 
-static ln_status sum_up(const ln_answers *answers, const tally *t, const double *params, const double *macs,
-                        ln_evaluation *out, ln_error *err)
+/* Shares of the plain network's that leaving at exit 0..E takes. */
+typedef struct prices { double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1], time[LN__MAX_EXITS + 1]; } prices;
+
+static prices prices_of(const ln_answers *answers, const ln__gates *gates, const double *threshold)
+{
+    uint32_t end = answers->exits;
+    prices p;
+
+    ln__model_cost_shares(answers->model, gates, p.params, p.macs);
+    memcpy(p.time, answers->time, (end + 1) * sizeof *p.time);
+    if (threshold && !ln__score_may_pass(threshold, end))
+        p.params[end] = p.macs[end] = p.time[end] = 1;
+    return p;
+}
+
+static ln_status sum_up(const ln_answers *answers, const tally *t, const prices *price, ln_evaluation *out, ln_error *err)
 {
     double rows = (double)answers->rows;
     ln_evaluation e = { .struct_size = sizeof e, .rows = answers->rows, .exits = out->exits, .drift = NAN };
@@ -73,9 +87,9 @@ static ln_status sum_up(const ln_answers *answers, const tally *t, const double 
         uint64_t left = t->rows[i];
         ln_exit_share share = { left, (double)left / rows, left ? (double)t->right[i] / (double)left : 0.0 };
         e.accuracy += (double)t->right[i] / rows;
-        e.params_share += share.share * params[i];
-        e.macs_share += share.share * macs[i];
-        e.time_share += share.share * answers->time[i];
+        e.params_share += share.share * price->params[i];
+        e.macs_share += share.share * price->macs[i];
+        e.time_share += share.share * price->time[i];
         if (out->exits)
             out->exits[i] = share;
     }
@@ -83,16 +97,14 @@ static ln_status sum_up(const ln_answers *answers, const tally *t, const double 
 }
 
 static ln_status replay(const ln_answers *answers, ln__leave_fn leave, const void *payload, const ln__gates *gates,
-                        ln_result *results, ln_evaluation *out, ln_error *err)
+                        const prices *price, ln_result *results, ln_evaluation *out, ln_error *err)
 {
-    double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1];
     uint32_t end = answers->exits;
     asking a;
     tally t;
     ln_status st = asking_init(&a, answers, gates, err);
 
     memset(&t, 0, sizeof t);
-    ln__model_cost_shares(answers->model, gates, params, macs);
     for (size_t r = 0; st == LN_OK && r < answers->rows; r++) {
         float gate = 1.0f;
         uint32_t exit = leave(answers, r, &gate, payload);
@@ -103,10 +115,10 @@ static ln_status replay(const ln_answers *answers, ln__leave_fn leave, const voi
         t.plain_right += answers->choice[r * (end + 1) + end] == answers->label[r];
         if (results)
             results[r] = (ln_result){ .label = answer.label, .exit = exit, .probability = answer.probability, .gate = gate,
-                                      .macs_share = (float)macs[exit] };
+                                      .macs_share = (float)price->macs[exit] };
     }
     asking_free(&a);
-    return st == LN_OK && out ? sum_up(answers, &t, params, macs, out, err) : st;
+    return st == LN_OK && out ? sum_up(answers, &t, price, out, err) : st;
 }
 
 /* ---- Operating points ------------------------------------------------------------------------ */
@@ -128,7 +140,10 @@ static uint32_t leave_by_rule(const ln_answers *answers, size_t row, float *gate
 
 static ln_status replay_rule(const ln_answers *answers, const rule *of, ln_result *results, ln_evaluation *out, ln_error *err)
 {
-    return replay(answers, leave_by_rule, of, &answers->model->points[of->point].gates, results, out, err);
+    const ln__gates *gates = &answers->model->points[of->point].gates;
+    prices price = prices_of(answers, gates, of->threshold);
+
+    return replay(answers, leave_by_rule, of, gates, &price, results, out, err);
 }
 
 ln_status ln__answers_replay_point(const ln_answers *answers, uint32_t point, ln_result *results, ln_evaluation *out,
@@ -159,8 +174,10 @@ ln_status ln__answers_replay(const ln_answers *answers, int32_t policy, uint32_t
     const ln_setting *setting;
     rule of;
 
-    if (policy == LN_POLICY_ORACLE)
-        return replay(answers, leave_when_right, NULL, NULL, results, out, err);
+    if (policy == LN_POLICY_ORACLE) {
+        prices price = prices_of(answers, NULL, NULL);
+        return replay(answers, leave_when_right, NULL, NULL, &price, results, out, err);
+    }
     ln_status st = ln__setting_find(&setting, &of.threshold, answers->model, policy, index, err);
     if (st < 0)
         return st;

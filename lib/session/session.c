@@ -45,6 +45,12 @@ static ln_status check_trained(const ln_model *model, ln_error *err)
     return LN_OK;
 }
 
+static void use_thresholds(ln_session *session, const double *threshold)
+{
+    session->threshold = threshold;
+    session->may_leave = ln__score_may_pass(threshold, session->model->n_exits);
+}
+
 ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *err)
 {
     const ln_model *model = session->model;
@@ -56,7 +62,7 @@ ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *e
     if (point >= model->n_points)
         return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", point, model->n_points);
     session->gates = &model->points[point].gates;
-    session->threshold = session->gates->threshold;
+    use_thresholds(session, session->gates->threshold);
     session->setting = NULL;
     session->point = point;
     ln__model_cost_shares(model, session->gates, params, session->macs_share);
@@ -73,7 +79,7 @@ ln_status ln__session_set_setting(ln_session *session, int32_t policy, uint32_t 
         st = ln__session_set_point(session, setting->point, err);
     if (st < 0)
         return st;
-    session->threshold = threshold;
+    use_thresholds(session, threshold);
     session->setting = setting;
     return LN_OK;
 }

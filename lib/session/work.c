@@ -14,6 +14,12 @@ int32_t ln__lane_size_index(int64_t rows)
 
 /* ---- Answers -------------------------------------------------------------------------- */
 
+static bool runs_plain(const ln_session *session)
+{
+    ln__run_mode mode = session->request->mode;
+    return mode == LN__RUN_FULL || (mode == LN__RUN_EARLY && !session->may_leave);
+}
+
 static void give(ln__lane *lane, size_t row, uint32_t exit, const float *answers, float gate)
 {
     const ln_session *session = lane->session;
@@ -29,7 +35,7 @@ static void give(ln__lane *lane, size_t row, uint32_t exit, const float *answers
     result->label = ln__model_label(session->model, answers, exit < session->model->n_exits, &result->probability);
     result->exit = exit;
     result->gate = gate;
-    result->macs_share = request->mode == LN__RUN_FULL ? 1.0f : (float)session->macs_share[exit];
+    result->macs_share = runs_plain(session) ? 1.0f : (float)session->macs_share[exit];
 }
 
 static float *history(ln__lane *lane, float *base, uint32_t slot, uint32_t exit)
@@ -183,7 +189,7 @@ static ln_status after_stage(ln__lane *lane, int32_t s, int64_t k)
         st = show_all(lane, s, pool, k);
     if (st == LN_OK && s + 1 == lane->n_stages)
         end_group(lane, pool);
-    else if (st == LN_OK && (uint32_t)s < session->model->n_exits && session->request->mode != LN__RUN_FULL)
+    else if (st == LN_OK && (uint32_t)s < session->model->n_exits && !runs_plain(session))
         st = exit_group(lane, (uint32_t)s, pool, k);
     return st;
 }
