@@ -340,6 +340,36 @@ START_TEST(a_stage_held_back_gets_another_chance)
 }
 END_TEST
 
+/* Point 2's gates read features, so that heads answer only rows that leave; without a point no head is asked before time
+ * is short. A head that was not asked must not count as a quick one. */
+START_TEST(heads_that_were_not_asked_are_not_paced)
+{
+    ln_session *session = open_session(trained, 2, 1, 1);
+    ln__lane *lane = ln__session_lane(session);
+    ln__pace known[EXITS + 1];
+    ln_result result;
+
+    OK(ln_infer_deadline(session, x, 1, INFINITY, &result, NULL, &err));
+    for (int pass = 0; pass < 2; pass++) {
+        memcpy(known, lane->head_pace, sizeof known);
+        if (pass == 1)
+            session->gates = NULL;      /* only time stops */
+        for (int r = 0; r < ROWS; r++) {
+            ck_assert_int_eq(ln_infer_deadline(session, x + (size_t)r * row, 1, INFINITY, &result, NULL, &err), LN_OK);
+            for (uint32_t e = 0; e < EXITS; e++) {
+                bool noted = memcmp(&known[e], &lane->head_pace[e], sizeof known[e]) != 0;
+                ck_assert_msg(noted == (e == result.exit), "row %d left at %u; the head of exit %u was %stimed", r, result.exit, e, noted ? "" : "not ");
+                known[e] = lane->head_pace[e];
+            }
+        }
+        ck_assert(pass == 0 || result.exit == EXITS);
+    }
+    ck_assert_int_eq(ln_infer_deadline(session, x, 1, 0.0, &result, NULL, &err), LN_DEADLINE);
+    ck_assert(memcmp(&known[0], &lane->head_pace[0], sizeof known[0]) != 0);    /* its answer was given */
+    ln_session_free(session);
+}
+END_TEST
+
 /* ---- Counters and drift ------------------------------------------------------------------------ */
 
 START_TEST(counters_count)
@@ -631,6 +661,7 @@ int main(void)
     tcase_add_test(t, without_a_point_only_time_stops);
     tcase_add_test(t, nothing_is_allocated_while_answering);
     tcase_add_test(t, a_stage_held_back_gets_another_chance);
+    tcase_add_test(t, heads_that_were_not_asked_are_not_paced);
     tcase_add_test(t, counters_count);
     tcase_add_test(t, what_never_leaves_runs_the_plain_network);
     tcase_add_test(t, settings_are_counted_by_themselves);

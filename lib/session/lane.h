@@ -48,6 +48,7 @@ typedef struct ln__lane {
     uint32_t    n_free;
     double     *stage_seconds;  /* [n_stages] since last cleared */
     double     *head_seconds;   /* [E + 1] */
+    uint64_t    answered;       /* rows that a head has answered */
     ln__pace   *stage_pace;     /* [n_sizes][n_stages] */
     ln__pace   *head_pace;      /* [n_sizes][n_stages]: head and gate after that stage */
     float      *answers;        /* [classes] */

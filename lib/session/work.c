@@ -51,6 +51,7 @@ static void head_answer(ln__lane *lane, uint32_t exit, uint32_t slot, const floa
 
     ln__mlp_answer(&model->exits[exit].head.mlp, features, 1, lane->hidden, logits);
     ln__softmax_rows(logits, 1, (int32_t)model->classes, history(lane, lane->probabilities, slot, exit));
+    lane->answered++;
 }
 
 static ln__sight sight_of(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
@@ -77,8 +78,6 @@ static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, s
     ln__sight sight = sight_of(lane, exit, slot, features);
     bool late = gates && ln__score_before_head(gates), wanted = mode == LN__RUN_STAY || mode == LN__RUN_STEP || lane->stop;
 
-    if (!gates && mode == LN__RUN_DEADLINE && !wanted)
-        return false;           /* nobody would read what the head says */
     if (!late)
         head_answer(lane, exit, slot, features);
     float score = gates ? ln__score(gates, exit, &sight) : 0.0f;
@@ -111,6 +110,7 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
     const ln_session *session = lane->session;
     const ln__head *head = &session->model->exits[exit].head;
     double begin = ln__now();
+    uint64_t answered = lane->answered;
     size_t first = pool->count - (size_t)k, keep = first;
     ln__view view;
     ln_status st = ln__engine_view(&view, session->runnable->engine, pool->values[0], k, &lane->error);
@@ -118,6 +118,8 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
     if (st < 0)
         return st;
     lane->stop = session->request->mode == LN__RUN_DEADLINE && !ln__lane_affords(lane, (int32_t)exit, k);
+    if (!session->gates && session->request->mode == LN__RUN_DEADLINE && !lane->stop)
+        return LN_OK;           /* nobody would read what the head says */
     view.data = pool->data[0] + first * pool->row_floats[0];
     ln__head_describe(head, &view, lane->features);
     for (int64_t i = 0; i < k; i++) {
@@ -131,7 +133,8 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
     pool->count = keep;
     double seconds = ln__now() - begin;
     lane->head_seconds[exit] += seconds;
-    ln__pace_note(&lane->head_pace[ln__lane_size_index(k) * lane->n_stages + (int32_t)exit], seconds);
+    if (lane->answered - answered == (uint64_t)k)   /* else it took less than an answer here would */
+        ln__pace_note(&lane->head_pace[ln__lane_size_index(k) * lane->n_stages + (int32_t)exit], seconds);
     return LN_OK;
 }
 
