@@ -18,8 +18,9 @@ typedef struct settings {
     preprocess_flags preprocess;
 } settings;
 
-/* One setting, or two that are mixed: `share` of the rows at `setting`, the others at `other`. */
-typedef struct trial { uint32_t setting, other; double share; ln_evaluation found; } trial;
+/* One setting, or two that are mixed: `share` of the rows at `setting`, the others at `other`. `within`: the policy has
+ * settings that keep the budget; else this is its cheapest. */
+typedef struct trial { uint32_t setting, other; double share; bool within; ln_evaluation found; } trial;
 
 typedef struct comparison {
     const settings *s;
@@ -31,7 +32,8 @@ typedef struct comparison {
     size_t      n_policies;     /* the first is the gate if it is among them */
     size_t      rows;
     trial      *trials;         /* [policies][budgets] */
-    float      *values;         /* [rows][policies][budgets + 1] first policy's being right minus this one's; last: mean */
+    float      *values;         /* [rows][policies][budgets + 1] first policy's being right minus this one's; last: mean
+                                   over the budgets that both keep */
     estimate   *gain;           /* [policies][budgets + 1] of these */
     ln_evaluation oracle;
 } comparison;
@@ -92,6 +94,21 @@ static trial *trial_of(const comparison *c, size_t policy, size_t budget)
     return &c->trials[policy * c->budgets.count + budget];
 }
 
+/* Whether first and this one can be compared there. */
+static bool both_keep(const comparison *c, size_t policy, size_t budget)
+{
+    return trial_of(c, 0, budget)->within && trial_of(c, policy, budget)->within;
+}
+
+static size_t compared(const comparison *c, size_t policy)
+{
+    size_t n = 0;
+
+    for (size_t b = 0; b < c->budgets.count; b++)
+        n += both_keep(c, policy, b);
+    return n;
+}
+
 /* ---- What is asked for -------------------------------------------------------------------------- */
 
 static int check_policies(comparison *c)
@@ -124,7 +141,8 @@ static void choose_expected(const comparison *c, int32_t policy, double budget, 
     target.budget = budget;
     target.cost = c->s->cost;
     t->share = 1;
-    if (ln_target_resolve(c->model, &target, &setting, NULL, NULL) >= 0)
+    t->within = ln_target_resolve(c->model, &target, &setting, NULL, NULL) >= 0;
+    if (t->within)
         t->setting = t->other = setting.index;
     else
         t->setting = t->other = ln_setting_count(c->model, policy) - 1;
@@ -142,8 +160,9 @@ static void choose_equal(const double *cost, uint32_t count, double budget, tria
         if (cost[i] > budget && (above == count || cost[i] < cost[above]))
             above = i;
     }
-    t->setting = below < count ? below : least;
-    t->other = above < count && below < count ? above : t->setting;
+    t->within = below < count;
+    t->setting = t->within ? below : least;
+    t->other = above < count && t->within ? above : t->setting;
     t->share = t->other == t->setting ? 1 : (cost[t->other] - budget) / (cost[t->other] - cost[t->setting]);
 }
 
@@ -219,17 +238,19 @@ static ln_status try_policy(comparison *c, size_t p, ln_result *results, ln_erro
 /* From being right to differences, and their mean over budgets. */
 static void subtract(comparison *c)
 {
-    size_t step = c->budgets.count + 1, width = c->n_policies * step;
+    size_t step = c->budgets.count + 1, width = c->n_policies * step, n[MOST_POLICIES];
 
+    for (size_t p = 0; p < c->n_policies; p++)
+        n[p] = compared(c, p);
     for (size_t r = 0; r < c->rows; r++) {
         float *first = c->values + r * width;
         for (size_t p = c->n_policies; p-- > 0;) {
             float *own = first + p * step, sum = 0;
             for (size_t b = 0; b < c->budgets.count; b++) {
                 own[b] = p ? first[b] - own[b] : own[b];
-                sum += own[b];
+                sum += both_keep(c, p, b) ? own[b] : 0.0f;
             }
-            own[c->budgets.count] = sum / (float)c->budgets.count;
+            own[c->budgets.count] = n[p] ? sum / (float)n[p] : 0.0f;
         }
     }
 }
@@ -275,8 +296,9 @@ static void print_accuracies(const comparison *c)
     for (size_t b = 0; b < c->budgets.count; b++) {
         table_cell(&t, "%.3g %%", 100 * c->budgets.value[b]);
         for (size_t p = 0; p < c->n_policies; p++) {
-            table_cell(&t, "%.2f", 100 * trial_of(c, p, b)->found.accuracy);
-            table_cell(&t, "%.1f", 100 * cost_of(c, &trial_of(c, p, b)->found));
+            const trial *at = trial_of(c, p, b);
+            at->within ? table_cell(&t, "%.2f", 100 * at->found.accuracy) : table_cell(&t, "%s", "too dear");
+            table_cell(&t, "%.1f", 100 * cost_of(c, &at->found));
         }
     }
     table_print(&t, stdout);
@@ -286,17 +308,25 @@ static void print_gains(const comparison *c)
 {
     table t;
 
-    table_start(&t, "<policy|mean over budgets|95 % interval|budgets won|lost|largest loss");
+    table_start(&t, "<policy|budgets compared|mean over them|95 % interval|won|lost|largest loss");
     for (size_t p = 1; p < c->n_policies; p++) {
         const estimate *mean = gain_of(c, p, c->budgets.count);
-        size_t won = 0, lost = 0, worst = 0;
+        size_t won = 0, lost = 0, worst = c->budgets.count;
         for (size_t b = 0; b < c->budgets.count; b++) {
+            if (!both_keep(c, p, b))
+                continue;
             won += gain_of(c, p, b)->low > 0;
             lost += gain_of(c, p, b)->high < 0;
-            worst = gain_of(c, p, b)->mean < gain_of(c, p, worst)->mean ? b : worst;
+            worst = worst == c->budgets.count || gain_of(c, p, b)->mean < gain_of(c, p, worst)->mean ? b : worst;
+        }
+        table_cell(&t, "%s", ln_policy_name(c->policy[p]));
+        table_cell(&t, "%zu of %zu", compared(c, p), c->budgets.count);
+        if (worst == c->budgets.count) {
+            for (int i = 0; i < 5; i++)
+                table_cell(&t, "-");
+            continue;
         }
         const estimate *least = gain_of(c, p, worst);
-        table_cell(&t, "%s", ln_policy_name(c->policy[p]));
         table_cell(&t, "%+.2f", 100 * mean->mean);
         table_cell(&t, "%+.2f..%+.2f", 100 * mean->low, 100 * mean->high);
         table_cell(&t, "%zu", won);
@@ -315,7 +345,7 @@ static void print_tables(const comparison *c)
     print_accuracies(c);
     if (c->n_policies < 2)
         return;
-    printf("\n%s minus the others, in points; won and lost: budgets whose interval lies wholly on one side of 0\n", ln_policy_name(c->policy[0]));
+    printf("\n%s minus the others, in points, over the budgets that both have settings for; won and lost: budgets whose interval lies wholly on one side of 0\n", ln_policy_name(c->policy[0]));
     print_gains(c);
 }
 
@@ -350,12 +380,15 @@ static void print_json(const comparison *c)
                 const trial *t = trial_of(c, p, b);
                 json_text(&j, "cost", cost_name(c->s->cost));
                 json_whole(&j, "setting", t->setting);
+                json_bool(&j, "within", t->within);
                 json_real(&j, "accuracy", t->found.accuracy);
                 json_real(&j, "params_share", t->found.params_share);
                 json_real(&j, "macs_share", t->found.macs_share);
                 json_real(&j, "time_share", t->found.time_share);
             }
-            if (p)
+            else
+                json_whole(&j, "budgets", compared(c, p));
+            if (p && (b < c->budgets.count ? both_keep(c, p, b) : compared(c, p) > 0))
                 json_estimate(&j, "first_minus_this", gain_of(c, p, b));
             json_finish(&j);
         }
@@ -363,14 +396,14 @@ static void print_json(const comparison *c)
 
 static void write_csv(const comparison *c, FILE *to)
 {
-    fputs("policy,budget,setting,accuracy,params_share,macs_share,time_share,difference,low,high\n", to);
+    fputs("policy,budget,setting,accuracy,params_share,macs_share,time_share,within,difference,low,high\n", to);
     for (size_t p = 0; p < c->n_policies; p++)
         for (size_t b = 0; b < c->budgets.count; b++) {
             const trial *t = trial_of(c, p, b);
             const estimate *e = gain_of(c, p, b);
-            fprintf(to, "%s,%.6g,%u,%.6g,%.6g,%.6g,%.6g", ln_policy_name(c->policy[p]), c->budgets.value[b], t->setting, t->found.accuracy,
-                    t->found.params_share, t->found.macs_share, t->found.time_share);
-            fprintf(to, p ? ",%.6g,%.6g,%.6g\n" : ",,,\n", e->mean, e->low, e->high);
+            fprintf(to, "%s,%.6g,%u,%.6g,%.6g,%.6g,%.6g,%d", ln_policy_name(c->policy[p]), c->budgets.value[b], t->setting, t->found.accuracy,
+                    t->found.params_share, t->found.macs_share, t->found.time_share, t->within);
+            fprintf(to, p && both_keep(c, p, b) ? ",%.6g,%.6g,%.6g\n" : ",,,\n", e->mean, e->low, e->high);
         }
 }
 

@@ -113,6 +113,14 @@ d = [json.loads(l) for l in open(sys.argv[1])]
 d = [x for x in d if x.get('budget')]
 assert len(d) == 6 and all(abs(x['macs_share'] - x['budget']) < 1e-6 for x in d), d" "$work/lines"
 fi
+says "a budget that nothing keeps is called so" 0 "too dear" "$LEENET" compare "$early" --data "$top" --cost macs --budgets 1e-6,0.8 -q
+grep '^max-prob ' "$work/output" > "$work/line"
+expect "and is not among those compared" grep -q "^max-prob  *1 of 2 " "$work/line"
+expect "nor in the mean: one budget's difference" awk '{ exit NF != 13 || $5 != $9 }' "$work/line"
+says "no budget that is kept" 0 "^max-prob  *0 of 1  *-  *-" "$LEENET" compare "$early" --data "$top" --cost macs --budgets 1e-6 -q
+"$LEENET" compare "$early" --data "$top" --policies gate,entropy --cost macs --budgets 1e-6,0.8 --json -q > "$work/lines"
+expect "its JSON line has no difference" grep -q '"budget": 1e-06.*"within": false[^}]*}$' "$work/lines"
+expect "the mean says how many it is of" grep -q '"policy": "entropy", "budget": null, "budgets": 1, "first_minus_this"' "$work/lines"
 says "an unknown policy" 2 "max-prob" "$LEENET" compare "$early" --data "$top" --policies luck
 says "the oracle is no policy to compare" 2 "oracle" "$LEENET" compare "$early" --data "$top" --policies oracle
 says "a policy without settings" 1 "no settings of policy 'margin'" "$LEENET" compare "$early" --data "$top" --policies gate,margin
