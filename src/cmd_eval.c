@@ -20,7 +20,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },
         { CLI_TEXT, 0, "--data", "SPEC", &s->data, 0, 0,
           "labelled pictures: a folder of class folders, a .tar[.gz] of one, IDX images or a CIFAR "
-          "batch; may end in :part=K/M, :not=K/M, :first=N, :skip=N (required)" },
+          "batch; may end in :part=K/M, :not=K/M, :share=K/M, :first=N, :skip=N (required)" },
         { CLI_TEXT, 0, "--class-map", "FILE[:all]", &s->class_map, 0, 0,
           "tab-separated lines folder, network class: judge among these classes (:all: among every "
           "class of the network)" },

@@ -34,6 +34,7 @@ typedef struct sweep {
     ln_data  *val;
     cli_list  budgets, sizes;
     stretch  *stretches;        /* [sizes.count] */
+    size_t    done;             /* of them: sizes that came to an end */
     log_line  scaling;
     progress  p;
 } sweep;
@@ -101,23 +102,12 @@ static int parse(settings *s, int *argc, char **argv)
 
 /* ---- One size ---------------------------------------------------------------------------------------- */
 
-/* `percent` of every class: k of each M rows stay when parts M, M-1, ... k+1 are left out one after the other. */
 static char *part_of(const char *spec, double percent)
 {
-    unsigned k = (unsigned)(percent + 0.5), m = 100, a = k, b = 100;
-    size_t room = strlen(spec) + 16 * 100, n;
+    size_t room = strlen(spec) + 32;
     char *out = tool_alloc(room, 1);
 
-    while (b) {
-        unsigned rest = a % b;
-        a = b;
-        b = rest;
-    }
-    k /= a;
-    m /= a;
-    n = (size_t)snprintf(out, room, "%s", spec);
-    for (; m > k; m--)
-        n += (size_t)snprintf(out + n, room - n, ":not=0/%u", m);
+    snprintf(out, room, "%s:share=%.0f/100", spec, percent);
     return out;
 }
 
@@ -290,7 +280,7 @@ static void print_scaling(const sweep *w)
     table t;
 
     table_start(&t, "training set|rows|accuracy, mean over budgets|95 %");
-    for (size_t i = 0; i < w->sizes.count; i++) {
+    for (size_t i = 0; i < w->done; i++) {
         const stretch *of = &w->stretches[i];
         table_cell(&t, "%.3g %%", of->percent);
         table_cell(&t, "%zu", of->train_rows);
@@ -304,14 +294,14 @@ static void print_scaling(const sweep *w)
 
 static void print_tables(const sweep *w)
 {
-    for (size_t i = 0; i < w->sizes.count; i++) {
+    for (size_t i = 0; i < w->done; i++) {
         printf("trained on %zu rows\n\n", w->stretches[i].train_rows);
         print_lines(&w->stretches[i], false);
         printf("\n");
         print_lines(&w->stretches[i], true);
         printf("\n");
     }
-    if (w->sizes.count > 1)
+    if (w->done > 1)
         print_scaling(w);
 }
 
@@ -330,7 +320,7 @@ static void print_json(const sweep *w)
 {
     json j;
 
-    for (size_t i = 0; i < w->sizes.count; i++) {
+    for (size_t i = 0; i < w->done; i++) {
         const stretch *of = &w->stretches[i];
         for (size_t k = 0; k < of->n_lines; k++) {
             json_start(&j, stdout);
@@ -345,7 +335,7 @@ static void print_json(const sweep *w)
         json_estimate(&j, "score", &of->score);
         json_finish(&j);
     }
-    if (w->sizes.count < 2)
+    if (w->done < 2)
         return;
     json_start(&j, stdout);
     json_open(&j, "scaling", '{');
@@ -362,7 +352,7 @@ static void write_csv(const sweep *w, FILE *to)
     for (int f = 0; f < FIGURES; f++)
         fprintf(to, ",%s,%s_low,%s_high", figure_names[f], figure_names[f], figure_names[f]);
     putc('\n', to);
-    for (size_t i = 0; i < w->sizes.count; i++) {
+    for (size_t i = 0; i < w->done; i++) {
         const stretch *of = &w->stretches[i];
         for (size_t k = 0; k < of->n_lines; k++) {
             fprintf(to, "%zu,%s,%.6g", of->train_rows, of->lines[k].budget ? "budget" : "alpha", of->lines[k].at);
@@ -379,7 +369,7 @@ static void draw_curves(const sweep *w, FILE *to)
     bool macs = w->s->train.cost == LN_COST_MACS;
 
     fprintf(to, "set xlabel '%s, %% of the plain network'\nset ylabel 'accuracy, %%'\n", macs ? "multiply-adds" : "time");
-    for (size_t i = 0; i < w->sizes.count; i++) {
+    for (size_t i = 0; i < w->done; i++) {
         fprintf(to, "$size%zu << EOD\n", i);
         for (size_t k = 0; k < w->stretches[i].n_lines; k++) {
             const line *l = &w->stretches[i].lines[k];
@@ -390,7 +380,7 @@ static void draw_curves(const sweep *w, FILE *to)
         fputs("EOD\n", to);
     }
     fputs("plot ", to);
-    for (size_t i = 0; i < w->sizes.count; i++)
+    for (size_t i = 0; i < w->done; i++)
         fprintf(to, "%s$size%zu using 1:2:3:4 with yerrorlines lw 1.5 pt 7 ps 0.5 title '%zu rows'", i ? ", " : "", i, w->stretches[i].train_rows);
     putc('\n', to);
 }
@@ -398,7 +388,7 @@ static void draw_curves(const sweep *w, FILE *to)
 static void draw_scaling(const sweep *w, FILE *to)
 {
     fputs("$score << EOD\n", to);
-    for (size_t i = 0; i < w->sizes.count; i++)
+    for (size_t i = 0; i < w->done; i++)
         fprintf(to, "%zu,%.6g,%.6g,%.6g\n", w->stretches[i].train_rows, 100 * w->stretches[i].score.mean, 100 * w->stretches[i].score.low,
                 100 * w->stretches[i].score.high);
     fprintf(to, "EOD\nset logscale x\nset xlabel 'rows of training'\nset ylabel 'accuracy, mean over budgets, %%'\n"
@@ -411,10 +401,10 @@ static int draw(const sweep *w)
     FILE *to = plot_begin(w->s->output);
 
     if (to) {
-        if (w->sizes.count > 1)
+        if (w->done > 1)
             fputs("set multiplot layout 1,2\n", to);
         draw_curves(w, to);
-        if (w->sizes.count > 1)
+        if (w->done > 1)
             draw_scaling(w, to);
     }
     return plot_end(to, name, w->s->output);
@@ -440,14 +430,36 @@ static int write_files(const sweep *w)
 
 static void fit_scaling(sweep *w)
 {
-    double *x = tool_alloc(2 * w->sizes.count, sizeof *x), *y = x + w->sizes.count;
+    double *x = tool_alloc(2 * w->done, sizeof *x), *y = x + w->done;
 
-    for (size_t i = 0; i < w->sizes.count; i++) {
+    for (size_t i = 0; i < w->done; i++) {
         x[i] = (double)w->stretches[i].train_rows;
         y[i] = w->stretches[i].score.mean;
     }
-    w->scaling = fit_log_line(x, y, w->sizes.count);
+    w->scaling = fit_log_line(x, y, w->done);
     free(x);
+}
+
+/* Hours may stand behind what is finished, so a size that fails takes nothing with it. */
+static int sweep_sizes(sweep *w)
+{
+    int code = TOOL_DONE;
+
+    w->stretches = tool_alloc(w->sizes.count, sizeof *w->stretches);
+    for (size_t i = 0; i < w->sizes.count && code != TOOL_STOPPED; i++) {
+        stretch *of = &w->stretches[w->done];
+        of->percent = floor(w->sizes.value[i] + 0.5);
+        int ended = sweep_size(w, of);
+        if (ended == TOOL_DONE) {
+            w->done++;
+            continue;
+        }
+        fprintf(stderr, "leenet %s: nothing comes of %.0f %% of the rows\n", name, of->percent);
+        free(of->lines);
+        *of = (stretch){ 0 };
+        code = ended;
+    }
+    return code;
 }
 
 static int run(sweep *w)
@@ -466,12 +478,9 @@ static int run(sweep *w)
         code = check_result(name, s->csv, w->path);
     if (code == TOOL_DONE)
         code = open_data(w, &w->val, s->train.val);
-    w->stretches = tool_alloc(w->sizes.count, sizeof *w->stretches);
-    for (size_t i = 0; i < w->sizes.count && code == TOOL_DONE; i++) {
-        w->stretches[i].percent = floor(w->sizes.value[i] + 0.5);
-        code = sweep_size(w, &w->stretches[i]);
-    }
-    if (code != TOOL_DONE)
+    if (code == TOOL_DONE)
+        code = sweep_sizes(w);
+    if (w->done == 0)
         return code;
     print_skipped(name, w->val);
     fit_scaling(w);
@@ -479,7 +488,8 @@ static int run(sweep *w)
         print_json(w);
     else
         print_tables(w);
-    return write_files(w);
+    int written = write_files(w);
+    return code == TOOL_DONE ? written : code;
 }
 
 int cmd_sweep(int argc, char **argv)

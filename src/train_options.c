@@ -13,7 +13,7 @@ static const char name[] = "train";
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },                                           \
     { CLI_TEXT, 0, "--data", "SPEC", &(s)->data, 0, 0,                                            \
       "labelled pictures to train on: a folder of class folders, a .tar[.gz] of one, IDX images " \
-      "or a CIFAR batch; may end in :part=K/M, :not=K/M, :first=N, :skip=N (required)" },         \
+      "or a CIFAR batch; may end in :part=K/M, :not=K/M, :share=K/M, :first=N, :skip=N (required)" },         \
     { CLI_TEXT, 0, "--val", "SPEC", &(s)->val, 0, 0,                                              \
       "rows that are only reported on at the end (default: none)" },                              \
     { CLI_TEXT, 0, "--head-data", "SPEC", &(s)->head_data, 0, 0,                                  \

@@ -62,10 +62,14 @@ START_TEST(parts_choose_rows)
         { ":first=4:skip=3", "13/1" },
         { ":not=0/2:part=0/1", "12/1 22/2" },
         { ":part=0/2:part=1/2", "13/1" },       /* each counts anew */
+        { ":share=1/2", "1/0 11/1 13/1 21/2" },
+        { ":share=1/100", "1/0 11/1 21/2" },    /* one row is the least */
+        { ":share=3/3", "1/0 11/1 12/1 13/1 21/2 22/2" },
         { ":first=99", "1/0 11/1 12/1 13/1 21/2 22/2" }
     };
     static const char *const bad[] = { ":part=2/2", ":part=1", ":part=/2", ":part=-1/2", ":first=x", ":first=",
-                                       ":skip=1.5", ":not=0/0", ":part=0/2:first=a" };
+                                       ":skip=1.5", ":not=0/0", ":part=0/2:first=a", ":share=0/2",
+                                       ":share=3/2", ":share=1/99999999999" };
     char source[256];
 
     make_animals();
@@ -81,6 +85,30 @@ START_TEST(parts_choose_rows)
     refuse(source, NULL, LN_E_ARGUMENT, "no rows");
     snprintf(source, sizeof source, "%s:prat=0/2", at("animals"));
     refuse(source, NULL, LN_E_IO, ":prat=0/2");
+}
+END_TEST
+
+/* 40 rows of each of three classes. */
+START_TEST(shares_are_exact_and_nested)
+{
+    enum { MOST = 120 };
+    char source[64], before[MOST][96] = { "" };
+    size_t n = 0;
+
+    for (size_t k = 1; k <= 100; k++) {
+        ln_data *data;
+        size_t found = 0, wanted = 3 * ((40 * k + 50) / 100 ? (40 * k + 50) / 100 : 1);
+        snprintf(source, sizeof source, "tests/data/shapes.tar.gz:share=%zu/100", k);
+        data = open_data(source, NULL);
+        ck_assert_uint_eq(ln_data_rows(data), wanted);
+        for (size_t i = 0; i < wanted; i++)
+            found += found < n && strcmp(ln_data_row_name(data, i), before[found]) == 0;
+        ck_assert_msg(found == n, "share %zu/100 lacks '%s' of the one below", k, before[found]);
+        n = wanted;
+        for (size_t i = 0; i < n; i++)
+            snprintf(before[i], sizeof before[i], "%s", ln_data_row_name(data, i));
+        ln_data_free(data);
+    }
 }
 END_TEST
 
@@ -173,6 +201,7 @@ int main(void)
         links_in_folders_cannot_loop,
         folders_without_rows_are_refused,
         parts_choose_rows,
+        shares_are_exact_and_nested,
         class_maps_name_the_classes,
         a_bad_picture_is_named_or_left_out
     };

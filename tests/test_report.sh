@@ -136,6 +136,8 @@ expect "sweep's data stands beside the picture" test "$(wc -l < "$work/sweep.csv
 expect "sizes are of every class" grep -q '^60,alpha,0.1,' "$work/sweep.csv"
 if command -v gnuplot > /dev/null; then expect "the picture is drawn" grep -q '</svg>' "$work/sweep.svg"
 else skip "the picture is drawn" "gnuplot is not installed"; fi
+says "a size that fails" 1 "nothing comes of 1 % of the rows" sweep --sizes 1,33,100 --budgets 0.5 --csv "$work/some.csv"
+expect "takes no other with it" sh -c "cut -d, -f1 '$work/some.csv' | uniq | tr '\n' ' ' | grep -qx 'train_rows 39 120 '"
 says "sweep --json" 0 '"alpha": 0.1, "accuracy": {"mean": ' sweep --json
 mkdir "$work/empty"
 PATH=$work/empty "$LEENET" compare "$early" --data "$top" --budgets 0.5 -q -o "$work/none.svg" > "$work/said" 2>&1

@@ -298,8 +298,9 @@ typedef struct ln_data_options {
  *   file is found beside it, "-images-idx3-" -> "-labels-idx1-"); a CIFAR
  *   binary batch (.bin) or a folder of them.
  * `:part=K/M` keeps the rows whose index within their class (names sorted
- * bytewise) is K modulo M, `:not=K/M` the others, `:first=N` and `:skip=N` the
- * first N rows or all but them; they may be chained.
+ * bytewise) is K modulo M, `:not=K/M` the others, `:share=K/M` K of every M rows
+ * of each class, `:first=N` and `:skip=N` the first N rows or all but them; they
+ * may be chained.
  * Pictures are decoded when rows are read. */
 LN_API LN_MUST_CHECK ln_status
 ln_data_open(ln_data **out, const char *source,

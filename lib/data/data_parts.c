@@ -4,8 +4,15 @@
 #include <string.h>
 
 static const struct { const char *name; int kind; } kinds[] = {
-    { "part=", LN__PART }, { "not=", LN__PART_NOT }, { "first=", LN__PART_FIRST }, { "skip=", LN__PART_SKIP }
+    { "part=", LN__PART }, { "not=", LN__PART_NOT }, { "share=", LN__PART_SHARE }, { "first=", LN__PART_FIRST },
+    { "skip=", LN__PART_SKIP }
 };
+
+/* Of parts, one of M; of shares, what is more than none and at most all. */
+static bool fraction_is_sane(const ln__part *part)
+{
+    return part->kind == LN__PART_SHARE ? part->k > 0 && part->k <= part->m && part->m <= INT32_MAX : part->k < part->m;
+}
 
 static bool parse_fraction(ln__part *part, char *text)
 {
@@ -15,7 +22,7 @@ static bool parse_fraction(ln__part *part, char *text)
     if (!slash)
         return false;
     *slash = '\0';
-    ok = ln__parse_uint(text, &part->k) && ln__parse_uint(slash + 1, &part->m) && part->k < part->m;
+    ok = ln__parse_uint(text, &part->k) && ln__parse_uint(slash + 1, &part->m) && fraction_is_sane(part);
     *slash = '/';
     return ok;
 }
@@ -36,12 +43,13 @@ static ln_status parse_last(ln__part *part, bool *found, char *source, ln_error 
         if (strncmp(colon + 1, kinds[i].name, length) != 0)
             continue;
         part->kind = kinds[i].kind;
-        if (part->kind == LN__PART || part->kind == LN__PART_NOT)
+        if (part->kind == LN__PART || part->kind == LN__PART_NOT || part->kind == LN__PART_SHARE)
             ok = parse_fraction(part, value);
         else
             ok = ln__parse_uint(value, &part->k);
         if (!ok)
-            return ln__fail(err, LN_E_ARGUMENT, "'%s' in '%s' is not understood; part=K/M and not=K/M with K below M, first=N and skip=N are",
+            return ln__fail(err, LN_E_ARGUMENT, "'%s' in '%s' is not understood; part=K/M and not=K/M with K below M, share=K/M with K from 1 to M, first=N "
+                            "and skip=N are",
                             colon, source);
         *found = true;
         *colon = '\0';
@@ -73,9 +81,32 @@ ln_status ln__parts_parse(ln__parts *out, char *source, ln_error *err)
     return LN_OK;
 }
 
-static bool keeps(const ln__part *part, uint64_t index, uint64_t index_in_class)
+/* Place of `index` among 0..n-1 ordered by their reversed binary digits: 0, the middle one, those of the quarters, ... Any
+ * first so many of that order are spread evenly, and stand among any more. */
+static uint64_t spread_rank(uint64_t index, uint64_t n)
+{
+    uint64_t rank = 0;
+
+    for (uint64_t bit = 1; bit <= index; bit <<= 1) {
+        uint64_t low = index & (bit - 1);
+        if (index & bit)
+            rank += (n - low + 2 * bit - 1) / (2 * bit);    /* those that agree so far and have no digit here */
+    }
+    return rank;
+}
+
+/* Rounded, and at least one. */
+static uint64_t share_of(const ln__part *part, uint64_t rows)
+{
+    uint64_t whole = rows / part->m * part->k, rest = rows % part->m * part->k;
+
+    return LN__MAX(whole + (2 * rest + part->m) / (2 * part->m), 1);
+}
+
+static bool keeps(const ln__part *part, uint64_t index, uint64_t index_in_class, uint64_t class_rows)
 {
     switch (part->kind) {
+    case LN__PART_SHARE: return spread_rank(index_in_class, class_rows) < share_of(part, class_rows);
     case LN__PART:       return index_in_class % part->m == part->k;
     case LN__PART_NOT:   return index_in_class % part->m != part->k;
     case LN__PART_FIRST: return index < part->k;
@@ -85,19 +116,22 @@ static bool keeps(const ln__part *part, uint64_t index, uint64_t index_in_class)
 
 ln_status ln__parts_apply(const ln__parts *parts, ln_data *data, ln_error *err)
 {
-    uint64_t *seen;
+    uint64_t *seen, *there;
 
     if (parts->count == 0)
         return LN_OK;
-    seen = ln__array(&data->ctx, data->classes, sizeof *seen);
+    seen = ln__array(&data->ctx, data->classes, 2 * sizeof *seen);
     if (!seen)
-        return ln__fail_nomem(err, &data->ctx, data->classes * sizeof *seen);
+        return ln__fail_nomem(err, &data->ctx, data->classes * 2 * sizeof *seen);
+    there = seen + data->classes;
     for (size_t p = 0; p < parts->count; p++) {
         size_t kept = 0;
-        memset(seen, 0, data->classes * sizeof *seen);
+        memset(seen, 0, data->classes * 2 * sizeof *seen);
+        for (size_t i = 0; i < data->count; i++)
+            there[data->rows[i].label]++;
         for (size_t i = 0; i < data->count; i++) {
             ln__row row = data->rows[i];
-            if (keeps(&parts->part[p], i, seen[row.label]++))
+            if (keeps(&parts->part[p], i, seen[row.label]++, there[row.label]))
                 data->rows[kept++] = row;
         }
         data->count = kept;

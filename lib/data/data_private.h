@@ -83,8 +83,8 @@ ln_status ln__class_map_folders(ln_data *data, ln_error *err);
 ln_status ln__class_map_numbers(ln_data *data, ln_error *err);
 
 /* The row parts at the end of a source (":part=1/5:first=100"). */
-enum { LN__PARTS_MOST = 100 };
-typedef struct ln__part { enum { LN__PART, LN__PART_NOT, LN__PART_FIRST, LN__PART_SKIP } kind; uint64_t k, m; } ln__part;
+enum { LN__PARTS_MOST = 16 };
+typedef struct ln__part { enum { LN__PART, LN__PART_NOT, LN__PART_SHARE, LN__PART_FIRST, LN__PART_SKIP } kind; uint64_t k, m; } ln__part;
 typedef struct ln__parts { ln__part part[LN__PARTS_MOST]; size_t count; } ln__parts;
 /* Cuts them off `source` [its length, written to]. */
 ln_status ln__parts_parse(ln__parts *out, char *source, ln_error *err);
