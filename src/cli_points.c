@@ -15,11 +15,18 @@ const char *cost_name(int32_t cost)
     return cost == LN_COST_TIME ? "time" : cost == LN_COST_PARAMS ? "params" : "macs";
 }
 
+const char *head_name(int32_t head)
+{
+    return head == LN_HEAD_CONV ? "conv" : head == LN_HEAD_FLATTEN ? "flatten" : "pool";
+}
+
 static void cell_head(table *t, const ln_exit_info *e)
 {
     char text[64];
-    int at = snprintf(text, sizeof text, "%s", e->head == LN_HEAD_FLATTEN ? "flatten" : "pool");
+    int at = snprintf(text, sizeof text, "%s", head_name(e->head));
 
+    if (e->head_channels)
+        at += snprintf(text + at, sizeof text - (size_t)at, " %u", e->head_channels);
     if (e->cells > 1)
         at += snprintf(text + at, sizeof text - (size_t)at, " %ux%u", e->cells, e->cells);
     if (e->hidden)

@@ -138,9 +138,10 @@ static void json_exits(json *j, const facts *f)
             break;
         json_open(j, NULL, '{');
         json_text(j, "name", e.value);
-        json_text(j, "head", e.head == LN_HEAD_FLATTEN ? "flatten" : "pool");
+        json_text(j, "head", head_name(e.head));
         json_whole(j, "hidden", e.hidden);
         json_whole(j, "cells", e.cells);
+        json_whole(j, "channels", e.head_channels);
         json_shape(j, "shape", e.channels, e.height, e.width);
         json_bool(j, "trained", e.trained);
         json_real(j, "params_share", e.params_share);

@@ -109,6 +109,7 @@ static ln_status place_exits(job *b, ln_error *err)
     options.head = b->s->head;
     options.hidden = library_width(b->s->hidden);
     options.cells = b->s->cells;
+    options.channels = b->s->channels;
     if (st >= 0)
         st = name_classes(b, err);
     if (st >= 0 && !b->s->places && !b->s->even)

@@ -258,6 +258,7 @@ int check_result(const char *command, const char *path, const char *input);
 
 /* The name of exit `exit` of `model`: its value's, "end" for the network's own. */
 const char *exit_name(const ln_model *model, uint32_t exit);
+const char *head_name(int32_t head);
 const char *cost_name(int32_t cost);                /* "time", "params", "macs" */
 void        print_exits(const ln_model *model);
 void        print_points(const ln_model *model);

@@ -35,12 +35,16 @@ static const char name[] = "train";
       "of the network's (without @: 0.25,0.35,0.5), found by trying small heads everywhere; K "   \
       "exits spread evenly by multiply-adds; or behind these values. Exits MODEL has are "        \
       "replaced (default: auto, with --recipe even:4)" },                                         \
-    { CLI_CHOICE, 0, "--head", "pool|flatten", &(s)->head, 0, 0,                                  \
-      "mean, deviation and maximum per channel, or all activations (default: pool)" },            \
+    { CLI_CHOICE, 0, "--head", "pool|flatten|conv", &(s)->head, 0, 0,                             \
+      "mean, deviation and maximum per channel, all activations, or two small convolutions "      \
+      "(default: pool)" },                                                                        \
     { CLI_COUNT, 0, "--hidden", "N", &(s)->hidden, 0, 65536,                                      \
-      "hidden layer of a pool head, 0: linear (default: 256)" },                                  \
+      "hidden layer of a head, 0: linear (default: pool 256, else 0)" },                          \
     { CLI_COUNT, 0, "--cells", "N", &(s)->cells, 1, 64,                                           \
-      "a pool head looks at N x N cells of the map (default: 4 up to 64 channels, else 1)" }
+      "a head looks at N x N cells of the map (default: pool 4 up to 64 channels, else 1; "       \
+      "conv 2)" },                                                                                \
+    { CLI_COUNT, 0, "--channels", "N", &(s)->channels, 1, 1024,                                   \
+      "of a conv head's first convolution; the second has twice as many (default: 64)" }
 
 #define TRAIN_GATE_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Gates" },                                          \
@@ -167,7 +171,9 @@ int train_complete(train_settings *s, const char *command)
 
     fill_defaults(s);
     if (s->head == LN_HEAD_FLATTEN && s->hidden != HIDDEN_NOT_GIVEN && s->hidden != 0)
-        return cli_wrong(command, "--hidden %u: only a pool head has a hidden layer", s->hidden);
+        return cli_wrong(command, "--hidden %u: a flatten head has no hidden layer", s->hidden);
+    if (s->head != LN_HEAD_CONV && s->channels)
+        return cli_wrong(command, "--channels %u: only a conv head has channels", s->channels);
     code = train_read_places(s);
     if (code == TOOL_DONE && s->policies && strcmp(s->policies, "all") != 0)
         code = policies_read(s->policy, &s->n_policies, command, s->policies);

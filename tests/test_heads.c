@@ -191,13 +191,13 @@ static void check_describe(int64_t rows, int64_t channels, int64_t spatial, int6
         for (int64_t c = 0; c < channels; c++)
             for (int64_t s = 0; s < spatial; s++)
                 v.data[place(&v, r, c, s)] = (float)(mean + (c % 3 == 2 ? 0.01 : 1.0) * ln__rng_normal(&rng));
-    ln__head_describe(&head, &v, features);
+    ln__head_describe(&head, &v, NULL, features);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < channels; c++)
             for (int64_t s = 0; s < spatial; s++)
                 ck_assert_float_eq(features[(r * channels + c) * spatial + s], v.data[place(&v, r, c, s)]);
     head.kind = LN_HEAD_POOL;
-    ln__head_describe(&head, &v, features);
+    ln__head_describe(&head, &v, NULL, features);
     if (spatial == 1)
         ck_assert_int_eq(memcmp(features, v.data, sizeof *features), 0);
     else
@@ -245,7 +245,7 @@ static void check_grid(int64_t channels, int64_t height, int64_t width, int32_t 
     v.data = calloc(count, sizeof *v.data);
     for (size_t i = 0; i < count; i++)
         v.data[i] = (float)(20 + ln__rng_normal(&rng));
-    ln__head_describe(&head, &v, x);
+    ln__head_describe(&head, &v, NULL, x);
     for (int64_t r = 0; r < 2; r++)
         for (int64_t c = 0; c < channels; c++) {
             double all = 0, squares = 0;

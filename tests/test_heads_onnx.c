@@ -200,7 +200,7 @@ static void describe(const network *net, uint32_t e, const float *x, float *feat
 
         value[i] = e == 2 ? 1 / (1 + expf(-a)) : a;
     }
-    ln__head_describe(&net->head[e], &view, features);
+    ln__head_describe(&net->head[e], &view, NULL, features);
 }
 
 static void write_expected(FILE *out, const network *net, const float *x)

@@ -56,7 +56,7 @@ static void check_gradient(int32_t kind, int32_t hidden, int64_t block, float sm
     v.data = calloc(N * ln__view_row_floats(&v), sizeof *v.data);
     for (size_t i = 0; i < N * ln__view_row_floats(&v); i++)
         v.data[i] = (float)ln__rng_normal(&rng);
-    ln__head_describe(&head, &v, x);
+    ln__head_describe(&head, &v, NULL, x);
     ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, features, hidden, CLASSES, NULL), LN_OK);
     ln__mlp_init(&mlp, &rng);
     ck_assert(ln__mlp_param_count(features, hidden, CLASSES, &count));

@@ -370,7 +370,10 @@ ln_data_read(ln_data *data, const ln_model *model, size_t first, size_t count,
 enum {
     LN_HEAD_POOL = 0,       /* mean and maximum per channel and cell of a grid, standard deviation per channel
                                -> linear or hidden layer */
-    LN_HEAD_FLATTEN = 1     /* all activations -> linear (LEENet) */
+    LN_HEAD_FLATTEN = 1,    /* all activations -> linear (LEENet) */
+    LN_HEAD_CONV = 2        /* two depthwise-separable 3x3 convolutions of stride 2 (one where the map's smaller side is below
+                               8), mean and maximum per channel and cell -> linear or hidden layer. Values that are no maps
+                               of 4 x 4 pixels or more are read as LN_HEAD_POOL does */
 };
 
 typedef struct ln_exit_candidate {  /* frozen: arrays of it cross the ABI */
@@ -390,11 +393,12 @@ ln_exit_candidates(const ln_model *model, ln_exit_candidate *out, size_t capacit
 
 typedef struct ln_exit_options {
     size_t   struct_size;
-    int32_t  head;              /* LN_HEAD_POOL, LN_HEAD_FLATTEN */
-    uint32_t hidden;            /* LN_HEAD_POOL: width of the hidden layer; 0: 256; UINT32_MAX: linear */
+    int32_t  head;              /* LN_HEAD_POOL, LN_HEAD_FLATTEN, LN_HEAD_CONV */
+    uint32_t hidden;            /* width of the hidden layer; LN_HEAD_POOL: 0: 256; LN_HEAD_CONV: 0: linear; UINT32_MAX: linear */
     uint32_t cells;             /* LN_HEAD_POOL: the grid is cells x cells; 0: 4 up to 64 channels, else 1; a number
-                                   that does not divide the value's height and width becomes the next smaller that does */
-    uint32_t reserved;          /* 0 */
+                                   that does not divide the value's height and width becomes the next smaller that does.
+                                   LN_HEAD_CONV: of what the convolutions make; 0: 2; cells that do not divide it overlap */
+    uint32_t channels;          /* LN_HEAD_CONV: of the first convolution, at most 1024, the second has twice as many; 0: 64 */
 } ln_exit_options;
 #define LN_EXIT_OPTIONS_INIT { sizeof(ln_exit_options), LN_HEAD_POOL, 0, 0, 0 }
 
@@ -423,8 +427,8 @@ typedef struct ln_exit_info {
     double      macs_share;     /* of the plain network: backbone up to here, heads and gates run on the way */
     double      params_share;
     double      heldout_accuracy; /* of the head, on rows held out of its training; 0 if untrained */
-    uint32_t    cells;          /* LN_HEAD_POOL: of the grid's side */
-    uint32_t    reserved;
+    uint32_t    cells;          /* of the grid's side */
+    uint32_t    head_channels;  /* LN_HEAD_CONV: of the first convolution; else 0 */
 } ln_exit_info;
 #define LN_EXIT_INFO_INIT { sizeof(ln_exit_info), NULL, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0 }
 

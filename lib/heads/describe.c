@@ -26,6 +26,8 @@ bool ln__head_reads_pooled(const ln__head *head)
 
 int64_t ln__head_features(const ln__head *head)
 {
+    if (head->kind == LN_HEAD_CONV)
+        return 2 * (int64_t)head->cells * head->cells * head->conv.layer[head->conv.layers - 1].out;
     if (!ln__head_reads_pooled(head))
         return head->channels * head->spatial;
     return (2 * (int64_t)head->cells * head->cells + 1) * head->channels;
@@ -51,6 +53,12 @@ ln__cost ln__head_cost(const ln__head *head)
 {
     ln__cost cost = ln__mlp_cost(&head->mlp);
 
+    if (head->kind == LN_HEAD_CONV) {
+        ln__cost conv = ln__conv_cost(&head->conv);
+
+        cost.params += conv.params;
+        cost.macs += conv.macs;
+    }
     /* Squares summed for the standard deviation. */
     if (ln__head_reads_pooled(head))
         cost.macs += (uint64_t)head->channels * (uint64_t)head->spatial;
@@ -262,7 +270,7 @@ static void flatten_row(const float *x, const ln__view *view, float *features)
     }
 }
 
-void ln__head_describe(const ln__head *head, const ln__view *x, float *features)
+void ln__head_describe(const ln__head *head, const ln__view *x, float *scratch, float *features)
 {
     size_t row = ln__view_row_floats(x);
     int64_t count = ln__head_features(head);
@@ -270,7 +278,9 @@ void ln__head_describe(const ln__head *head, const ln__view *x, float *features)
     for (int64_t r = 0; r < x->rows; r++) {
         const float *from = x->data + (size_t)r * row;
 
-        if (!ln__head_reads_pooled(head))
+        if (head->kind == LN_HEAD_CONV)
+            ln__head_describe_conv(head, from, x->block, scratch, features + r * count);
+        else if (!ln__head_reads_pooled(head))
             flatten_row(from, x, features + r * count);
         else if (head->cells > 1)
             ln__head_describe_grid(head, from, x->block, features + r * count);

@@ -46,9 +46,7 @@ void ln__mlp_emit(ln__onnx_edit *edit, const ln__mlp *mlp, const char *prefix, c
     emit_linear(edit, prefix, "2", ln__mlp_w2(mlp), ln__mlp_b2(mlp), mlp->hidden, mlp->outputs, after.text, out);
 }
 
-/* An initializer of ours: float, of this rank, every dimension from 1 to INT32_MAX. */
-static ln_status find_weights(ln__tensor *out, const ln__onnx *onnx, const char *prefix, const char *last,
-                              int32_t rank, ln_error *err)
+ln_status ln__weights_find(ln__tensor *out, const ln__onnx *onnx, const char *prefix, const char *last, int32_t rank, ln_error *err)
 {
     ln__name full = joined(prefix, last);
 
@@ -78,11 +76,11 @@ ln_status ln__mlp_read(ln__mlp *out, const ln__ctx *ctx, const ln__onnx *onnx, c
     ln_status st;
 
     memset(out, 0, sizeof *out);
-    if (two && ((st = find_weights(&w1, onnx, prefix, "w1", 2, err)) < 0 ||
-                (st = find_weights(&b1, onnx, prefix, "b1", 1, err)) < 0))
+    if (two && ((st = ln__weights_find(&w1, onnx, prefix, "w1", 2, err)) < 0 ||
+                (st = ln__weights_find(&b1, onnx, prefix, "b1", 1, err)) < 0))
         return st;
-    if ((st = find_weights(&w2, onnx, prefix, "w2", 2, err)) < 0 ||
-        (st = find_weights(&b2, onnx, prefix, "b2", 1, err)) < 0)
+    if ((st = ln__weights_find(&w2, onnx, prefix, "w2", 2, err)) < 0 ||
+        (st = ln__weights_find(&b2, onnx, prefix, "b2", 1, err)) < 0)
         return st;
     if (b2.dim[0] != w2.dim[0])
         return bad_size(err, prefix, "b2", b2.dim[0], w2.dim[0]);
@@ -112,16 +110,14 @@ static void emit_flatten(ln__onnx_edit *edit, const char *out, const char *x)
     ln__onnx_node_int(edit, "axis", 1);
 }
 
-/* AveragePool or MaxPool over the cells of the grid, [N,C,H,W] -> [N,C * cells * cells]. */
-static void emit_cells(ln__onnx_edit *edit, const char *prefix, const char *type, const char *out, const char *x,
-                       const ln__head *head)
+void ln__cells_emit(ln__onnx_edit *edit, const char *prefix, const char *type, const char *out, const char *x, const int64_t cell[2],
+                    const int64_t stride[2])
 {
-    const int64_t cell[2] = { head->height / head->cells, head->width / head->cells };
     ln__name pooled = joined(prefix, type);
 
     ln__onnx_add_node(edit, type, pooled.text, &x, 1);
     ln__onnx_node_ints(edit, "kernel_shape", cell, 2);
-    ln__onnx_node_ints(edit, "strides", cell, 2);
+    ln__onnx_node_ints(edit, "strides", stride, 2);
     emit_flatten(edit, out, pooled.text);
 }
 
@@ -131,10 +127,11 @@ static void emit_grid(ln__onnx_edit *edit, const char *prefix, const char *out, 
 {
     ln__name means = joined(prefix, "cell_means"), flat = joined(prefix, "std_flat"), maxima = joined(prefix, "cell_maxima");
     const char *parts[3] = { means.text, flat.text, maxima.text };
+    const int64_t cell[2] = { head->height / head->cells, head->width / head->cells };
 
-    emit_cells(edit, prefix, "AveragePool", means.text, x, head);
+    ln__cells_emit(edit, prefix, "AveragePool", means.text, x, cell, cell);
     emit_flatten(edit, flat.text, deviation);
-    emit_cells(edit, prefix, "MaxPool", maxima.text, x, head);
+    ln__cells_emit(edit, prefix, "MaxPool", maxima.text, x, cell, cell);
     ln__onnx_emit_concat(edit, out, parts, 3, 1);
 }
 
@@ -176,7 +173,9 @@ void ln__head_emit(ln__onnx_edit *edit, const ln__head *head, uint32_t exit, con
     ln__name pool_prefix = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/", exit);
     ln__name logits = ln__name_make("logits_%" PRIu32, exit);
 
-    if (!ln__head_reads_pooled(head))
+    if (head->kind == LN_HEAD_CONV)
+        ln__conv_emit(edit, head, head_prefix.text, input, features.text);
+    else if (!ln__head_reads_pooled(head))
         emit_flatten(edit, features.text, input);
     else
         emit_pooled(edit, pool_prefix.text, features.text, input, rank, head);

@@ -60,3 +60,11 @@ ln_status ln__mlp_backward(const ln__mlp *mlp, const float *x, int64_t n, const 
         dhidden[i] = hidden[i] > 0.0f ? dhidden[i] : 0.0f;
     return linear_backward(x, n, mlp->inputs, mlp->hidden, dhidden, ln__mlp_w1(&g), ln__mlp_b1(&g), err);
 }
+
+ln_status ln__mlp_backward_input(const ln__mlp *mlp, int64_t n, const float *dy, const float *dhidden, float *dx, ln_error *err)
+{
+    const float *from = mlp->hidden > 0 ? dhidden : dy, *w = mlp->hidden > 0 ? ln__mlp_w1(mlp) : ln__mlp_w2(mlp);
+    int64_t out = mlp->hidden > 0 ? mlp->hidden : mlp->outputs;
+
+    return n ? ln__gemm(false, false, n, mlp->inputs, out, 1.0f, from, out, w, mlp->inputs, 0.0f, dx, mlp->inputs, err) : LN_OK;
+}

@@ -3,13 +3,15 @@
 
 #include <string.h>
 
+enum { MOST_CHANNELS = 1024, USUAL_CHANNELS = 64, USUAL_HIDDEN = 256 };
+
 void ln__exits_clear(ln_model *model)
 {
     ln__model_drop_points(model);
     ln__model_drop_training(model);
     for (uint32_t e = 0; e < model->n_exits; e++) {
         ln__free(&model->ctx, model->exits[e].value_name);
-        ln__mlp_free(&model->exits[e].head.mlp, &model->ctx);
+        ln__head_free(&model->exits[e].head, &model->ctx);
     }
     ln__free(&model->ctx, model->exits);
     model->exits = NULL;
@@ -101,12 +103,53 @@ static ln_status insert(ln_model *model, ln__exit *exit, int32_t nodes, ln_error
 
 static ln_status check_options(const ln_exit_options *options, ln_error *err)
 {
-    if (options->head != LN_HEAD_POOL && options->head != LN_HEAD_FLATTEN)
-        return ln__fail(err, LN_E_ARGUMENT, "head kind %d; LN_HEAD_POOL and LN_HEAD_FLATTEN are known", options->head);
+    if (options->head < LN_HEAD_POOL || options->head > LN_HEAD_CONV)
+        return ln__fail(err, LN_E_ARGUMENT, "head kind %d; LN_HEAD_POOL, LN_HEAD_FLATTEN and LN_HEAD_CONV are known", options->head);
+    if (options->channels > MOST_CHANNELS)
+        return ln__fail(err, LN_E_ARGUMENT, "convolutions of %u channels; at most %d", options->channels, MOST_CHANNELS);
     if (options->cells > 64)
         return ln__fail(err, LN_E_ARGUMENT, "%u x %u cells; at most 64 x 64", options->cells, options->cells);
     if (options->hidden != UINT32_MAX && options->hidden > 65536)
         return ln__fail(err, LN_E_ARGUMENT, "a hidden layer of %u; at most 65536", options->hidden);
+    return LN_OK;
+}
+
+/* The kind asked for, or what suits the value: a head has no pixels to convolve in few of them, and nothing to pool in none. */
+static int32_t kind_for(const ln__exit *exit, int32_t kind)
+{
+    if (exit->rank == 2)
+        return LN_HEAD_FLATTEN;
+    if (kind == LN_HEAD_CONV && (exit->rank != 4 || !ln__conv_fits(exit->height, exit->width)))
+        return LN_HEAD_POOL;
+    return kind;
+}
+
+static int32_t usual_hidden(int32_t kind, int32_t wanted)
+{
+    return kind == LN_HEAD_CONV || wanted == LN_HEAD_FLATTEN ? 0 : USUAL_HIDDEN;
+}
+
+static ln_status shape_head(ln__exit *exit, const char *value, const ln_exit_options *options, ln_error *err)
+{
+    ln__head *head = &exit->head;
+
+    head->kind = kind_for(exit, options->head);
+    head->channels = exit->channels;
+    head->height = exit->height;
+    head->width = exit->width;
+    head->spatial = exit->spatial;
+    if (head->kind == LN_HEAD_CONV) {
+        ln__conv_plan(&head->conv, head->channels, head->height, head->width, options->channels ? options->channels : USUAL_CHANNELS);
+        head->cells = ln__conv_cells(&head->conv, options->cells);
+    } else {
+        head->cells = exit->rank == 4 ? ln__head_cells(exit->channels, exit->height, exit->width, options->cells) : 1;
+    }
+    int64_t features = ln__head_features(head);
+    if (features > INT32_MAX / 4)
+        return ln__fail(err, LN_E_LIMIT, "value '%s' gives a head %lld numbers to read", value, (long long)features);
+    head->mlp.inputs = (int32_t)features;
+    if (options->hidden != UINT32_MAX)
+        head->mlp.hidden = options->hidden ? (int32_t)options->hidden : usual_hidden(head->kind, options->head);
     return LN_OK;
 }
 
@@ -128,18 +171,9 @@ ln_status ln__exit_add(ln_model *model, const char *value, const ln_exit_options
     st = cost_before(model, id, &exit.before, &nodes, err);
     if (st < 0)
         return st;
-    exit.head.kind = exit.rank == 2 ? LN_HEAD_FLATTEN : options->head;
-    exit.head.channels = exit.channels;
-    exit.head.height = exit.height;
-    exit.head.width = exit.width;
-    exit.head.spatial = exit.spatial;
-    exit.head.cells = exit.rank == 4 ? ln__head_cells(exit.channels, exit.height, exit.width, options->cells) : 1;
-    int64_t features = ln__head_features(&exit.head);
-    if (features > INT32_MAX / 4)
-        return ln__fail(err, LN_E_LIMIT, "value '%s' gives a head %lld numbers to read", value, (long long)features);
-    exit.head.mlp.inputs = (int32_t)features;
-    if (options->head == LN_HEAD_POOL && options->hidden != UINT32_MAX)
-        exit.head.mlp.hidden = options->hidden ? (int32_t)options->hidden : 256;
+    st = shape_head(&exit, value, options, err);
+    if (st < 0)
+        return st;
     exit.value_name = ln__strdup(&model->ctx, value);
     if (!exit.value_name)
         return ln__fail_nomem(err, &model->ctx, strlen(value));

@@ -20,28 +20,45 @@ static ln_status read_count(uint32_t *out, const ln_model *model, const char *ke
     return LN_OK;
 }
 
+/* How a head is written: its kind, then so many numbers: width of the hidden layer, cells, channels. */
+typedef struct head_form { const char *kind; int32_t head; int numbers; } head_form;
+
+static const head_form forms[] = {
+    { "pool ", LN_HEAD_POOL, 2 }, { "flatten ", LN_HEAD_FLATTEN, 1 }, { "conv ", LN_HEAD_CONV, 3 },
+};
+
+static const head_form *find_form(const char *text)
+{
+    for (size_t i = 0; i < LN__COUNT(forms); i++)
+        if (strncmp(text, forms[i].kind, strlen(forms[i].kind)) == 0)
+            return &forms[i];
+    return NULL;
+}
+
 static ln_status read_head_kind(ln_exit_options *out, const ln_model *model, uint32_t e, ln_error *err)
 {
     char key[64];
-    double numbers[2] = { 0, 1 };
+    double numbers[3] = { 0, 1, 1 };
 
     snprintf(key, sizeof key, LN__KEY_EXIT "%u.head", e);
     const char *text = ln__onnx_metadata(model->onnx, key);
     if (!text)
         return missing(model, key, err);
-    bool pool = strncmp(text, "pool ", 5) == 0, flatten = strncmp(text, "flatten ", 8) == 0;
-    if (!pool && !flatten)
-        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s'; 'pool N', 'pool N N' or 'flatten 0' was expected", model->path,
-                        key, text);
+    const head_form *form = find_form(text);
+    if (!form)
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s'; 'pool N', 'pool N N', 'flatten 0' or 'conv N N N' was expected",
+                        model->path, key, text);
     /* Files of the first version have no cells. */
-    const char *list = text + (pool ? 5 : 8);
-    ln_status st = ln__format_numbers(numbers, pool && strchr(list, ' ') ? 2 : 1, list, key, model->path, err);
+    const char *list = text + strlen(form->kind);
+    int count = form->head == LN_HEAD_POOL && !strchr(list, ' ') ? 1 : form->numbers;
+    ln_status st = ln__format_numbers(numbers, count, list, key, model->path, err);
     if (st < 0)
         return st;
-    if (!ln__format_whole(numbers[0], 0, 65536) || !ln__format_whole(numbers[1], 1, 64))
-        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s': a hidden layer of 0..65536 and 1..64 cells were expected",
+    if (!ln__format_whole(numbers[0], 0, 65536) || !ln__format_whole(numbers[1], 1, 64) || !ln__format_whole(numbers[2], 1, 1024))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s': a hidden layer of 0..65536, 1..64 cells and 1..1024 channels were expected",
                         model->path, key, text);
-    out->head = pool ? LN_HEAD_POOL : LN_HEAD_FLATTEN;
+    out->head = form->head;
+    out->channels = (uint32_t)numbers[2];
     out->hidden = numbers[0] > 0 ? (uint32_t)numbers[0] : UINT32_MAX;
     out->cells = (uint32_t)numbers[1];
     return LN_OK;
@@ -72,7 +89,7 @@ static ln_status read_head(ln_model *model, uint32_t e, ln_error *err)
         return st;
     }
     exit->head.mlp = mlp;
-    return LN_OK;
+    return exit->head.kind == LN_HEAD_CONV ? ln__conv_read(&exit->head.conv, &model->ctx, model->onnx, text, err) : LN_OK;
 }
 
 static ln_status read_exit(ln_model *model, uint32_t e, ln_error *err)
@@ -89,6 +106,8 @@ static ln_status read_exit(ln_model *model, uint32_t e, ln_error *err)
         st = ln__exit_add(model, value, &options, err);
     if (st == LN_E_ARGUMENT)
         st = ln__fail_prefix(err, LN_E_FORMAT, "%s: %s", model->path, key);
+    if (st == LN_OK && options.head == LN_HEAD_CONV && model->exits[e].head.kind != LN_HEAD_CONV)
+        st = ln__fail(err, LN_E_FORMAT, "%s: %s: '%s' is no map of 4 x 4 pixels or more that a head could convolve", model->path, key, value);
     if (st == LN_OK && strcmp(model->exits[e].value_name, value) != 0)
         st = ln__fail(err, LN_E_FORMAT, "%s: exits are not in the order of their depth at '%s'", model->path, value);
     return st;

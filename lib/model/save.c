@@ -78,7 +78,9 @@ static void save_exit(saving *s, uint32_t e)
     snprintf(key, sizeof key, LN__KEY_EXIT "%u", e);
     ln__onnx_set_metadata(s->edit, key, exit->value_name);
     snprintf(key, sizeof key, LN__KEY_EXIT "%u.head", e);
-    if (exit->head.kind == LN_HEAD_POOL)
+    if (exit->head.kind == LN_HEAD_CONV)
+        ln__buffer_printf(&s->text, "conv %d %d %d", exit->head.mlp.hidden, exit->head.cells, (int)exit->head.conv.layer[0].out);
+    else if (exit->head.kind == LN_HEAD_POOL)
         ln__buffer_printf(&s->text, "pool %d %d", exit->head.mlp.hidden, exit->head.cells);
     else
         ln__buffer_printf(&s->text, "flatten %d", exit->head.mlp.hidden);

@@ -47,6 +47,8 @@ ln_status ln__onnx_edit_new(ln__onnx_edit **out, const ln__onnx *onnx, ln_error 
 void ln__onnx_edit_free(ln__onnx_edit *edit);
 
 void ln__onnx_add_f32(ln__onnx_edit *edit, const char *name, const float *data, int32_t rank, const int64_t *dims);
+/* data [columns][rows], written turned: the first dimension is `rows`. */
+void ln__onnx_add_f32_turned(ln__onnx_edit *edit, const char *name, const float *data, int32_t rank, const int64_t *dims);
 void ln__onnx_add_i64(ln__onnx_edit *edit, const char *name, const int64_t *data, int32_t rank, const int64_t *dims);
 /* A node: type, one output, inputs; attributes follow the call. */
 void ln__onnx_add_node(ln__onnx_edit *edit, const char *type, const char *output, const char *const *inputs, int32_t n_inputs);

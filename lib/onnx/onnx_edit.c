@@ -146,6 +146,19 @@ void ln__onnx_add_f32(ln__onnx_edit *edit, const char *name, const float *data, 
     add_tensor(edit, name, LN__ONNX_FLOAT, sizeof *data, data, rank, dims);
 }
 
+void ln__onnx_add_f32_turned(ln__onnx_edit *edit, const char *name, const float *data, int32_t rank, const int64_t *dims)
+{
+    ln__onnx_add_f32(edit, name, data, rank, dims);
+    if (edit->failed)
+        return;
+    const ln__added_tensor *t = &edit->tensors[edit->n_tensors - 1];
+    float *to = (float *)t->data;
+    int64_t rows = dims[0], columns = t->elements / rows;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            to[r * columns + c] = data[c * rows + r];
+}
+
 void ln__onnx_add_i64(ln__onnx_edit *edit, const char *name, const int64_t *data, int32_t rank, const int64_t *dims)
 {
     add_tensor(edit, name, LN__ONNX_INT64, sizeof *data, data, rank, dims);

@@ -14,11 +14,12 @@ typedef struct collecting {
     int32_t    *map;            /* data class -> answer */
     float      *inputs;         /* [batch][C][H][W] */
     float      *features;       /* [batch][most features] */
+    float      *maps;           /* [batch][most that ln__head_describe needs] */
     float      *hidden;         /* [batch][widest hidden layer] */
     float      *scratch;        /* [batch][most that a score needs] */
     float      *mixed;          /* [batch][classes] */
     float      *probabilities;  /* [batch][exits][classes] */
-    size_t      most_features, most_hidden, most_scratch;
+    size_t      most_features, most_maps, most_hidden, most_scratch;
 } collecting;
 
 void ln__answers_free(ln_answers *answers)
@@ -127,7 +128,7 @@ static void record(uint32_t index, const ln__view *view, size_t row, void *paylo
     } else {
         const ln__head *head = &to->model->exits[index].head;
         float *features = c->features + row * c->most_features;
-        ln__head_describe(head, view, features);
+        ln__head_describe(head, view, c->maps + row * c->most_maps, features);
         ln__mlp_answer(&head->mlp, features, 1, c->hidden + row * c->most_hidden, logits);
         ask_gates(c, row, index, features);
     }
@@ -167,20 +168,22 @@ static ln_status take_scratch(collecting *c, ln_error *err)
     size_t row = (size_t)model->channels * model->height * model->width;
     size_t exits = LN__MAX(model->n_exits, 1);
 
-    c->most_features = c->most_hidden = c->most_scratch = 1;
+    c->most_features = c->most_maps = c->most_hidden = c->most_scratch = 1;
     for (uint32_t e = 0; e < model->n_exits; e++) {
         c->most_features = LN__MAX(c->most_features, (size_t)model->exits[e].head.mlp.inputs);
+        c->most_maps = LN__MAX(c->most_maps, ln__head_scratch(&model->exits[e].head));
         c->most_hidden = LN__MAX(c->most_hidden, (size_t)model->exits[e].head.mlp.hidden);
     }
     for (uint32_t p = 0; p < model->n_points; p++)
         c->most_scratch = LN__MAX(c->most_scratch, ln__score_scratch(&model->points[p].gates, (int32_t)model->classes));
     c->inputs = ln__array(ctx, row, c->batch * sizeof(float));
     c->features = ln__array(ctx, c->most_features, c->batch * sizeof(float));
+    c->maps = ln__array(ctx, c->most_maps, c->batch * sizeof(float));
     c->hidden = ln__array(ctx, c->most_hidden, c->batch * sizeof(float));
     c->scratch = ln__array(ctx, c->most_scratch, c->batch * sizeof(float));
     c->mixed = ln__array(ctx, model->classes, c->batch * sizeof(float));
     c->probabilities = ln__array(ctx, exits * model->classes, c->batch * sizeof(float));
-    if (!c->inputs || !c->features || !c->hidden || !c->scratch || !c->mixed || !c->probabilities)
+    if (!c->inputs || !c->features || !c->maps || !c->hidden || !c->scratch || !c->mixed || !c->probabilities)
         return ln__fail_nomem(err, ctx, row * c->batch * sizeof(float));
     return LN_OK;
 }
@@ -323,7 +326,7 @@ ln_status ln__answers_collect(ln_answers **out, ln_model *model, ln_data *data, 
         st = collect(&c, data, options, err);
     ln__reader_close(c.reader);
     ln__session_close(c.session);
-    void *owned[] = { c.map, c.inputs, c.features, c.hidden, c.scratch, c.mixed, c.probabilities };
+    void *owned[] = { c.map, c.inputs, c.features, c.maps, c.hidden, c.scratch, c.mixed, c.probabilities };
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(&model->ctx, owned[i]);
     if (st < 0) {

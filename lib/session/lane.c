@@ -26,7 +26,7 @@ void ln__lane_free(ln__lane *lane)
         ln__plan_free(lane->plans[i]);
     for (int32_t s = 0; lane->pools && s <= lane->n_stages; s++)
         pool_free(&lane->pools[s], ctx);
-    void *owned[] = { lane->plans, lane->pools, lane->arena, lane->in, lane->out, lane->features, lane->hidden,
+    void *owned[] = { lane->plans, lane->pools, lane->arena, lane->in, lane->out, lane->features, lane->maps, lane->hidden,
                       lane->scratch, lane->mixed, lane->scores, lane->logits, lane->probabilities, lane->logits_of, lane->probabilities_of,
                       lane->free_slots, lane->stage_seconds, lane->head_seconds, lane->answers, lane->stage_pace,
                       lane->head_pace };
@@ -89,11 +89,12 @@ static ln_status scratch_init(ln__lane *lane, ln_error *err)
     const ln_session *session = lane->session;
     const ln_model *model = session->model;
     const ln__ctx *ctx = &session->ctx;
-    size_t exits = model->n_exits, features = 1, hidden = 64, scratch = 1, slots = lane->capacity * (size_t)(lane->n_stages + 1), history;
+    size_t exits = model->n_exits, features = 1, maps = 1, hidden = 64, scratch = 1, slots = lane->capacity * (size_t)(lane->n_stages + 1), history;
     int32_t most_values = 1;
 
     for (size_t e = 0; e < exits; e++) {
         features = LN__MAX(features, (size_t)model->exits[e].head.mlp.inputs);
+        maps = LN__MAX(maps, ln__head_scratch(&model->exits[e].head));
         hidden = LN__MAX(hidden, (size_t)model->exits[e].head.mlp.hidden);
     }
     for (uint32_t p = 0; p < model->n_points; p++)
@@ -106,6 +107,7 @@ static ln_status scratch_init(ln__lane *lane, ln_error *err)
     lane->in = ln__calloc(ctx, (size_t)most_values, sizeof *lane->in);
     lane->out = ln__calloc(ctx, (size_t)most_values, sizeof *lane->out);
     lane->features = ln__calloc(ctx, features, group * sizeof(float));
+    lane->maps = ln__calloc(ctx, maps, sizeof(float));
     lane->hidden = ln__calloc(ctx, hidden, group * sizeof(float));
     lane->scratch = ln__calloc(ctx, scratch, sizeof(float));
     lane->mixed = ln__calloc(ctx, model->classes, sizeof(float));
@@ -120,7 +122,7 @@ static ln_status scratch_init(ln__lane *lane, ln_error *err)
     lane->answers = ln__calloc(ctx, model->classes, group * sizeof(float));
     lane->stage_pace = ln__calloc(ctx, (size_t)(lane->n_sizes * lane->n_stages), sizeof *lane->stage_pace);
     lane->head_pace = ln__calloc(ctx, (size_t)(lane->n_sizes * lane->n_stages), sizeof *lane->head_pace);
-    const void *needed[] = { lane->in, lane->out, lane->features, lane->hidden, lane->scratch, lane->mixed, lane->scores, lane->logits,
+    const void *needed[] = { lane->in, lane->out, lane->features, lane->maps, lane->hidden, lane->scratch, lane->mixed, lane->scores, lane->logits,
                              lane->probabilities, lane->logits_of, lane->probabilities_of, lane->free_slots,
                              lane->stage_seconds, lane->head_seconds, lane->answers, lane->stage_pace, lane->head_pace };
     for (size_t i = 0; i < LN__COUNT(needed); i++)

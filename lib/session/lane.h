@@ -38,6 +38,7 @@ typedef struct ln__lane {
     size_t      capacity;       /* rows of a pool */
     float     **in, **out;      /* pointers of the plan about to run */
     float      *features;       /* [group][most features] */
+    float      *maps;           /* of ln__head_describe */
     float      *hidden;         /* widest hidden layer, group rows */
     float      *scratch;        /* of ln__score */
     float      *mixed;          /* [classes] */

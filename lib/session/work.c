@@ -121,7 +121,7 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
     if (!session->gates && session->request->mode == LN__RUN_DEADLINE && !lane->stop)
         return LN_OK;           /* nobody would read what the head says */
     view.data = pool->data[0] + first * pool->row_floats[0];
-    ln__head_describe(head, &view, lane->features);
+    ln__head_describe(head, &view, lane->maps, lane->features);
     for (int64_t i = 0; i < k; i++) {
         size_t at = first + (size_t)i;
         if (exit_row(lane, exit, pool, at, lane->features + i * head->mlp.inputs))

@@ -61,6 +61,13 @@ ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, siz
     return st;
 }
 
+void ln__cache_return(ln__cache *cache, ln__cache_place *place)
+{
+    if (cache->data && !cache->mapped)
+        place->memory_left += cache->rows * cache->width * sizeof(float);
+    ln__cache_free(cache, place->ctx);
+}
+
 void ln__cache_free(ln__cache *cache, const ln__ctx *ctx)
 {
     if (cache->mapped)

@@ -3,7 +3,13 @@
 
 #include <string.h>
 
-typedef struct collector { ln__features *to; const ln_model *model; size_t base; } collector;
+typedef struct collector {
+    ln__features *to;
+    const ln_model *model;
+    bool    learning;
+    size_t  base, most;
+    float  *scratch;            /* [rows of a call][most] of ln__head_describe */
+} collector;
 
 /* A row in its engine layout to [spatial][channels]. */
 static void copy_positions(float *to, const ln__view *view)
@@ -21,8 +27,10 @@ static void collect(uint32_t index, const ln__view *view, size_t row, void *payl
     ln__features *to = c->to;
     size_t at = c->base + row;
 
-    if (index < to->exits)
-        ln__head_describe(&c->model->exits[index].head, view, ln__cache_row(&to->exit[index], at));
+    if (index < to->exits && c->learning)
+        ln__head_cache(&c->model->exits[index].head, view, ln__cache_row(&to->exit[index], at));
+    else if (index < to->exits)
+        ln__head_describe(&c->model->exits[index].head, view, c->scratch + row * c->most, ln__cache_row(&to->exit[index], at));
     else if (index == to->exits && to->end.data)
         ln__model_answers(c->model, view->data, ln__cache_row(&to->end, at));
     else if (index == to->exits + 1 && to->last.data)
@@ -55,8 +63,10 @@ static ln_status take_memory(ln__features *to, const ln_model *model, const ln__
     to->labels = ln__array(&model->ctx, to->stride, sizeof *to->labels);
     if (!to->labels)
         return ln__fail_nomem(err, &model->ctx, to->stride * sizeof *to->labels);
-    for (uint32_t e = 0; st == LN_OK && e < to->exits; e++)
-        st = ln__cache_new(&to->exit[e], place, all, (size_t)model->exits[e].head.mlp.inputs, err);
+    for (uint32_t e = 0; st == LN_OK && e < to->exits; e++) {
+        const ln__head *head = &model->exits[e].head;
+        st = ln__cache_new(&to->exit[e], place, all, (size_t)(request->learning ? ln__head_cached(head) : ln__head_features(head)), err);
+    }
     if (st == LN_OK && !request->last_layer)
         st = ln__cache_new(&to->end, place, all, model->classes, err);
     if (st == LN_OK && request->last_layer) {
@@ -177,7 +187,7 @@ ln_status ln__features_run(ln__features *out, ln_model *model, const ln__feature
     ln__session_request open = { .max_rows = (uint32_t)batch, .threads = request->threads, .point = -1,
                                  .keep_classifier_input = request->last_layer, .untrained = true };
     passing p = { .request = request };
-    collector c = { out, model, 0 };
+    collector c = { .to = out, .model = model, .learning = request->learning, .most = 1 };
 
     memset(out, 0, sizeof *out);
     if (ln_data_rows(request->data) == 0)
@@ -186,7 +196,10 @@ ln_status ln__features_run(ln__features *out, ln_model *model, const ln__feature
     if (st == LN_OK) {
         p.inputs = ln__array(&model->ctx, row, batch * sizeof(float));
         p.plane = ln__array(&model->ctx, model->height, model->width * sizeof(float));
-        if (!p.inputs || !p.plane)
+        for (uint32_t e = 0; !c.learning && e < model->n_exits; e++)
+            c.most = LN__MAX(c.most, ln__head_scratch(&model->exits[e].head));
+        c.scratch = ln__array(&model->ctx, c.most, batch * sizeof(float));
+        if (!p.inputs || !p.plane || !c.scratch)
             st = ln__fail_nomem(err, &model->ctx, row * batch * sizeof(float));
     }
     if (st == LN_OK)
@@ -196,9 +209,31 @@ ln_status ln__features_run(ln__features *out, ln_model *model, const ln__feature
     ln__session_close(p.session);
     ln__free(&model->ctx, p.inputs);
     ln__free(&model->ctx, p.plane);
+    ln__free(&model->ctx, c.scratch);
     if (st == LN_OK && out->rows == 0)
         st = ln__fail(err, LN_E_ARGUMENT, "none of the %zu rows could be read", out->more_at);
     if (st < 0)
         ln__features_free(out, &model->ctx);
     return st;
+}
+
+ln_status ln__features_settle(ln__features *features, uint32_t exit, const ln__head *head, ln__cache_place *place, ln_error *err)
+{
+    ln__cache *learned = &features->exit[exit], made;
+    float *scratch = ln__array(place->ctx, ln__head_scratch(head), sizeof(float));
+    ln_status st = scratch ? LN_OK : ln__fail_nomem(err, place->ctx, ln__head_scratch(head) * sizeof(float));
+
+    if (st == LN_OK)
+        st = ln__cache_new(&made, place, features->rows, (size_t)ln__head_features(head), err);
+    for (size_t r = 0; st == LN_OK && r < features->rows; r++) {
+        /* A map lies in the cache channels last. */
+        ln__view map = { ln__cache_row(learned, r), 1, head->channels, head->spatial, head->channels };
+        ln__head_describe(head, &map, scratch, ln__cache_row(&made, r));
+    }
+    ln__free(place->ctx, scratch);
+    if (st < 0)
+        return st;
+    ln__cache_return(learned, place);
+    *learned = made;
+    return LN_OK;
 }

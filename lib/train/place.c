@@ -144,7 +144,7 @@ static ln_status try_head(placing *p, const ln__classifier_task *task, ln_error 
     ln_progress progress = ln__progress_make("place");
     ln__fit_result result;
     ln__mlp mlp;
-    ln_status st = ln__classifier_train(&mlp, p->logits, &result, task, p->pool, &silent, &progress, &p->model->ctx, err);
+    ln_status st = ln__classifier_train(&mlp, NULL, p->logits, &result, task, p->pool, &silent, &progress, &p->model->ctx, err);
 
     if (st == LN_OK)
         ln__mlp_free(&mlp, &p->model->ctx);
@@ -197,7 +197,7 @@ static ln_status try_end(placing *p, ln_error *err)
 static ln_status collect_answers(placing *p, ln_error *err)
 {
     ln_exit_options small = { .struct_size = sizeof small, .head = LN_HEAD_POOL, .hidden = UINT32_MAX,
-                              .cells = p->options.heads->cells };
+                              .cells = p->options.heads->head == LN_HEAD_CONV ? 0 : p->options.heads->cells };
     ln_model *model = p->model;
     ln__cache_place place = { &model->ctx, p->options.max_memory, p->options.cache_folder };
     ln__features_request request = { .data = p->rows, .seed = p->options.seed, .threads = p->options.threads,
@@ -268,15 +268,13 @@ static ln_status measure_costs(placing *p, ln_error *err)
     ln_model *model = p->model;
     ln__session_request request = { .max_rows = 1, .threads = 1, .point = -1, .untrained = true };
     ln_stage_time times[LN__MAX_EXITS + 1];
-    bool measure_heads = p->options.heads->head == LN_HEAD_POOL;
+    bool measure_heads = p->options.heads->head != LN_HEAD_FLATTEN;
     float *input = ln__array(&model->ctx, (size_t)model->channels * model->height, model->width * sizeof(float));
     ln_session *session = NULL;
     ln_status st = input ? read_first(p, input, err) : ln__fail_nomem(err, &model->ctx, model->height);
 
-    for (uint32_t i = 0; st == LN_OK && measure_heads && i < p->places; i++) {
-        ln__mlp *mlp = &model->exits[i].head.mlp;
-        st = ln__mlp_new(mlp, &model->ctx, mlp->inputs, mlp->hidden, (int32_t)model->classes, err);
-    }
+    for (uint32_t i = 0; st == LN_OK && measure_heads && i < p->places; i++)
+        st = ln__head_new(&model->exits[i].head, &model->ctx, (int32_t)model->classes, err);
     if (st == LN_OK)
         st = ln__session_open(&session, model, &request, err);
     if (st == LN_OK)

@@ -33,6 +33,7 @@ typedef struct ln__cache { float *data; size_t rows, width, mapped; } ln__cache;
 typedef struct ln__cache_place { const ln__ctx *ctx; uint64_t memory_left; const char *folder; } ln__cache_place;
 ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, size_t width, ln_error *err);
 void      ln__cache_free(ln__cache *cache, const ln__ctx *ctx);
+void      ln__cache_return(ln__cache *cache, ln__cache_place *place);   /* frees it and gives its memory back to the place */
 static inline float *ln__cache_row(const ln__cache *cache, size_t row) { return cache->data + row * cache->width; }
 
 /* What passes of the backbone over labelled rows leave. Rows come in forms: form 0 as they are, the others augmented.
@@ -44,7 +45,7 @@ typedef struct ln__features {
     uint32_t  forms;
     uint32_t  exits, classes;
     int32_t  *labels;           /* [stride] the model's answers */
-    ln__cache exit[LN__MAX_EXITS];  /* what heads read */
+    ln__cache exit[LN__MAX_EXITS];  /* what enters the heads' linear layers, or what heads learn from */
     ln__cache end;              /* the network's answers [classes]; data NULL while its last layer is untrained */
     ln__cache last;             /* input of the last layer [positions][inputs]; data NULL unless it is to be trained */
     int64_t   positions;
@@ -55,11 +56,14 @@ typedef struct ln__features_request {
     uint32_t augment;           /* forms beside form 0 */
     uint64_t seed;
     bool     last_layer;
+    bool     learning;          /* for heads that are to learn: see ln__head_cached */
     uint32_t threads;
 } ln__features_request;
 ln_status ln__features_run(ln__features *out, ln_model *model, const ln__features_request *request,
                            ln__cache_place *place, ln__reporter *reporter, ln_error *err);
 void      ln__features_free(ln__features *features, const ln__ctx *ctx);
+/* What a head has learned from gives way to what enters its linear layers, of rows 0..rows-1 as they are. */
+ln_status ln__features_settle(ln__features *features, uint32_t exit, const ln__head *head, ln__cache_place *place, ln_error *err);
 
 /* Changes a row in place: flipped, shifted by up to an eighth, zoomed (64 pixels or more), contrast and tint; `scratch` holds
  * one channel. The same rng gives the same change. */
@@ -144,6 +148,7 @@ typedef struct ln__classifier_task {
     const uint32_t *fold;       /* [rows->rows] */
     uint32_t        folds, classes, hidden, batch, epochs;
     int64_t         inputs, positions;
+    const ln__head *head;       /* whose convolutions learn in front of the layers; NULL: none */
     bool            relu;
     double          rate, decay;
     double          smoothing;  /* of labels, 0..1 */
@@ -152,8 +157,9 @@ typedef struct ln__classifier_task {
     bool            end_is_probability;
     uint64_t        seed;
 } ln__classifier_task;
-/* mlp (reads plain x), out-of-fold logits [rows][classes] (caller's). Temperature is folded into both unless positions > 1. */
-ln_status ln__classifier_train(ln__mlp *mlp, float *logits, ln__fit_result *result, const ln__classifier_task *task,
+/* mlp and conv (unused without task->head) that read plain x, out-of-fold logits [rows][classes] (caller's). Temperature is
+ * folded into both unless positions > 1. */
+ln_status ln__classifier_train(ln__mlp *mlp, ln__conv *conv, float *logits, ln__fit_result *result, const ln__classifier_task *task,
                                ln__pool *pool, ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err);
 
 #endif

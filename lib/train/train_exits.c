@@ -3,12 +3,15 @@
 
 #include <string.h>
 
+enum { LEAST_CONV_BATCH = 8 };
+
 typedef struct exits_job {
     ln_model        *model;
     ln_train_options options;   /* defaults filled in */
     ln__training    *training;
     ln__reporter     reporter;
     ln__pool        *pool;
+    ln__cache_place  place;
 } exits_job;
 
 static void training_free(const ln__ctx *ctx, void *payload)
@@ -68,12 +71,12 @@ static ln_status check_rows(const exits_job *job, size_t rows, ln_error *err)
 static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
 {
     ln_model *model = job->model;
-    ln__cache_place place = { &model->ctx, job->options.max_memory, job->options.cache_folder };
     ln__training *t = ln__calloc(&model->ctx, 1, sizeof *t);
 
     if (!t)
         return ln__fail_nomem(err, &model->ctx, sizeof *t);
     job->training = t;
+    job->place = (ln__cache_place){ &model->ctx, job->options.max_memory, job->options.cache_folder };
     t->data = ln__data_retain(rows);
     t->folds = job->options.folds;
     bool last = model->final.replaced && !model->final.trained;
@@ -81,8 +84,9 @@ static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
     if (o->distill > 0 && last)
         return ln__fail(err, LN_E_ARGUMENT, "distill %g: the network's last layer is new and has no answers to learn from yet",
                         o->distill);
-    ln__features_request request = { rows, o->head_rows, o->augment, o->seed, last, o->threads };
-    ln_status st = ln__features_run(&t->features, model, &request, &place, &job->reporter, err);
+    ln__features_request request = { .data = rows, .more = o->head_rows, .augment = o->augment, .seed = o->seed, .last_layer = last,
+                                     .learning = true, .threads = o->threads };
+    ln_status st = ln__features_run(&t->features, model, &request, &job->place, &job->reporter, err);
     if (st == LN_OK)
         st = check_rows(job, t->features.rows, err);
     if (st == LN_OK)
@@ -109,6 +113,19 @@ static ln__classifier_task task_for(const exits_job *job, const ln__cache *x, in
                                   .seed = o->seed * 1000 + stream };
 }
 
+/* Convolutions are normalised by the statistics of a batch. */
+static ln_status check_batch(const exits_job *job, ln_error *err)
+{
+    bool any = false;
+
+    for (uint32_t e = 0; e < job->model->n_exits; e++)
+        any = any || job->model->exits[e].head.kind == LN_HEAD_CONV;
+    if (any && job->options.batch < LEAST_CONV_BATCH)
+        return ln__fail(err, LN_E_ARGUMENT, "batch %u; convolutional heads need batches of %d rows or more", job->options.batch,
+                        LEAST_CONV_BATCH);
+    return LN_OK;
+}
+
 static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
 {
     ln_model *model = job->model;
@@ -116,18 +133,19 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
     const ln__cache *features = &job->training->features.exit[e];
     ln_progress progress = ln__progress_make("head");
     ln__fit_result result;
-    ln__mlp mlp;
+    ln__head *head = &exit->head, learned = *head;
 
     progress.exit = e;
-    ln__classifier_task task = task_for(job, features, exit->head.mlp.inputs, (uint32_t)exit->head.mlp.hidden, e + 1);
-    ln_status st = ln__classifier_train(&mlp, job->training->logits[e], &result, &task, job->pool, &job->reporter, &progress,
+    ln__classifier_task task = task_for(job, features, head->mlp.inputs, (uint32_t)head->mlp.hidden, e + 1);
+    task.head = head->kind == LN_HEAD_CONV ? head : NULL;
+    ln_status st = ln__classifier_train(&learned.mlp, &learned.conv, job->training->logits[e], &result, &task, job->pool, &job->reporter, &progress,
                                         &model->ctx, err);
     if (st < 0)
         return st;
-    ln__mlp_free(&exit->head.mlp, &model->ctx);
-    exit->head.mlp = mlp;
+    ln__head_free(head, &model->ctx);
+    *head = learned;
     exit->heldout_accuracy = result.accuracy;
-    return LN_OK;
+    return task.head ? ln__features_settle(&job->training->features, e, head, &job->place, err) : LN_OK;
 }
 
 static ln_status train_last(exits_job *job, ln_error *err)
@@ -145,7 +163,7 @@ static ln_status train_last(exits_job *job, ln_error *err)
     ln__classifier_task task = task_for(job, &t->features.last, model->final.inputs, 0, 0);
     task.positions = form.positions;
     task.relu = form.relu;
-    st = ln__classifier_train(&mlp, t->logits[model->n_exits], &result, &task, job->pool, &job->reporter, &progress, &model->ctx, err);
+    st = ln__classifier_train(&mlp, NULL, t->logits[model->n_exits], &result, &task, job->pool, &job->reporter, &progress, &model->ctx, err);
     if (st < 0)
         return st;
     ln__final_store(model, ln__mlp_w2(&mlp), ln__mlp_b2(&mlp));
@@ -179,6 +197,8 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
         st = ln__model_change(model, "ln_exit_train", err);
     if (st == LN_OK)
         st = check_rows(&job, ln_data_rows(rows), err);
+    if (st == LN_OK)
+        st = check_batch(&job, err);
     if (st == LN_OK)
         st = ln__model_adopt_classes(model, rows, err);
     if (st == LN_OK && model->n_exits == 0 && !(model->final.replaced && !model->final.trained))
