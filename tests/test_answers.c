@@ -198,6 +198,8 @@ START_TEST(replay_equals_inference_with_gates_on_both) { replay_on_shapes(LN_HEA
 END_TEST
 START_TEST(replay_equals_inference_with_feature_gates) { replay_on_shapes(LN_HEAD_FLATTEN, LN_GATE_FEATURES); }
 END_TEST
+START_TEST(replay_equals_inference_with_convolutional_heads) { replay_on_shapes(LN_HEAD_CONV, LN_GATE_BOTH); }
+END_TEST
 
 static void replay_is_inference_at(ln_model *model, ln_data *data, const ln_answers *answers, int32_t policy, uint32_t index)
 {
@@ -330,6 +332,7 @@ int main(void)
     tcase_add_test(t, replay_equals_inference_on_a_residual_network);
     tcase_add_test(t, replay_equals_inference_with_statistics_gates);
     tcase_add_test(t, replay_equals_inference_with_feature_gates);
+    tcase_add_test(t, replay_equals_inference_with_convolutional_heads);
     tcase_add_test(t, replay_equals_inference_with_gates_on_both);
     tcase_add_test(t, every_policy_is_replayed_as_it_answers_and_none_beats_the_oracle);
     tcase_add_test(t, answers_freeze_the_model_and_know_their_bounds);

@@ -104,14 +104,14 @@ static void answers(ln_model *model, uint32_t point, uint32_t threads, uint32_t 
 
 enum { ROWS = 21 };
 
-START_TEST(a_row_does_not_depend_on_its_neighbours)
+static void rows_stand_alone(int32_t head, int32_t gate)
 {
     ln_model *model = load(MODEL);
     ln_model_info info = LN_MODEL_INFO_INIT;
     ln_result one[ROWS], many[ROWS];
     uint32_t exits = 0;
 
-    train(model, LN_HEAD_POOL, LN_GATE_STATISTICS);
+    train(model, head, gate);
     OK(ln_model_get_info(model, &info, &err));
     size_t row = (size_t)info.channels * info.height * info.width, bytes = ROWS * info.classes * sizeof(float);
     float *x = inputs(model, ROWS), *a = malloc(bytes), *b = malloc(bytes);
@@ -139,6 +139,12 @@ START_TEST(a_row_does_not_depend_on_its_neighbours)
     free(a);
     free(b);
     ln_model_free(model);
+}
+
+START_TEST(a_row_does_not_depend_on_its_neighbours)
+{
+    rows_stand_alone(LN_HEAD_POOL, LN_GATE_STATISTICS);
+    rows_stand_alone(LN_HEAD_CONV, LN_GATE_BOTH);
 }
 END_TEST
 
@@ -184,6 +190,9 @@ START_TEST(saved_and_loaded_is_the_same_to_the_bit)
     saved_is_the_same(LN_HEAD_POOL, LN_GATE_STATISTICS);
     saved_is_the_same(LN_HEAD_FLATTEN, LN_GATE_FEATURES);
     saved_is_the_same(LN_HEAD_POOL, LN_GATE_BOTH);
+    saved_is_the_same(LN_HEAD_CONV, LN_GATE_STATISTICS);
+    saved_is_the_same(LN_HEAD_CONV, LN_GATE_FEATURES);
+    saved_is_the_same(LN_HEAD_CONV, LN_GATE_BOTH);
 }
 END_TEST
 
@@ -554,9 +563,10 @@ START_TEST(automatic_exits_leave_taken_places_alone)
 END_TEST
 
 /* Arrays without class names, twice: nothing but the class count says what the rows are. */
-START_TEST(heads_can_be_trained_again)
+static void train_again(int32_t head)
 {
     enum { N = 30 };
+    ln_exit_options e = LN_EXIT_OPTIONS_INIT;
     ln_model *model = load(MODEL);
     ln_arrays arrays = LN_ARRAYS_INIT;
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
@@ -576,7 +586,8 @@ START_TEST(heads_can_be_trained_again)
     arrays.labels = labels;
     arrays.classes = info.classes;
     OK(ln_data_from_arrays(&data, &arrays, NULL, &err));
-    OK(ln_exit_add_auto(model, 1, NULL, &err));
+    e.head = head;
+    OK(ln_exit_add_auto(model, 1, &e, &err));
     t.epochs = 2;
     OK(ln_exit_train(model, data, &t, &err));
     t.head_rows = data;
@@ -590,9 +601,83 @@ START_TEST(heads_can_be_trained_again)
     t.distill = 0;
     t.learning_rate = NAN;
     FAILS(LN_E_ARGUMENT, ln_exit_train(model, data, &t, &err));
+    t.learning_rate = 0;
+    t.batch = 4;
+    if (head == LN_HEAD_CONV)
+        FAILS(LN_E_ARGUMENT, ln_exit_train(model, data, &t, &err));
+    else
+        OK(ln_exit_train(model, data, &t, &err));
     ln_data_free(data);
     ln_model_free(model);
     free(x);
+}
+
+START_TEST(heads_can_be_trained_again)
+{
+    train_again(LN_HEAD_POOL);
+    train_again(LN_HEAD_CONV);
+}
+END_TEST
+
+START_TEST(convolutional_heads_suit_their_value)
+{
+    ln_model *model = load(MODEL);
+    ln_exit_options e = LN_EXIT_OPTIONS_INIT;
+    ln_exit_info info = LN_EXIT_INFO_INIT;
+    ln_exit_candidate places[16];
+    size_t count = 0;
+
+    OK(ln_exit_candidates(model, places, 16, &count, &err));
+    e.head = LN_HEAD_CONV;
+    e.channels = 1025;
+    FAILS(LN_E_ARGUMENT, ln_exit_add(model, places[0].value, &e, &err));
+    e.channels = 5;
+    e.cells = 3;
+    OK(ln_exit_add(model, places[0].value, &e, &err));
+    OK(ln_exit_get_info(model, 0, &info, &err));
+    ck_assert_int_eq(info.head, LN_HEAD_CONV);
+    ck_assert_uint_eq(info.head_channels, 5);
+    ck_assert_uint_eq(info.cells, 3);
+    ck_assert_uint_eq(info.hidden, 0);
+    e.head = LN_HEAD_CONV + 1;
+    FAILS(LN_E_ARGUMENT, ln_exit_add(model, places[1].value, &e, &err));
+    ln_model_free(model);
+    /* One pixel has nothing to convolve. */
+    model = load(MODEL);
+    e.head = LN_HEAD_CONV;
+    e.cells = 0;
+    OK(ln_exit_add(model, "/GlobalAveragePool_output_0", &e, &err));
+    OK(ln_exit_get_info(model, 0, &info, &err));
+    ck_assert_int_eq(info.head, LN_HEAD_POOL);
+    ck_assert_uint_eq(info.hidden, 256);
+    ck_assert_uint_eq(info.head_channels, 0);
+    ln_model_free(model);
+}
+END_TEST
+
+/* A vector's head is linear in all of it, with the hidden layer it was asked for. */
+START_TEST(a_head_on_a_vector_is_read_back)
+{
+    char path[] = "/tmp/leenet-test-XXXXXX";
+    ln_model *model = load(MODEL), *again;
+    ln_exit_info info = LN_EXIT_INFO_INIT;
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_data *data = rows(DATA);
+    int fd = mkstemp(path);
+
+    close(fd);
+    OK(ln_exit_add(model, "/Flatten_output_0", NULL, &err));
+    t.epochs = 1;
+    OK(ln_exit_train(model, data, &t, &err));
+    OK(ln_model_save(model, path, &err));
+    again = load(path);
+    OK(ln_exit_get_info(again, 0, &info, &err));
+    ck_assert_int_eq(info.head, LN_HEAD_FLATTEN);
+    ck_assert_uint_eq(info.hidden, 256);
+    ln_data_free(data);
+    ln_model_free(model);
+    ln_model_free(again);
+    unlink(path);
 }
 END_TEST
 
@@ -650,6 +735,8 @@ int main(void)
     tcase_add_test(t, the_last_layer_can_be_replaced);
     tcase_add_test(t, automatic_exits_leave_taken_places_alone);
     tcase_add_test(t, heads_can_be_trained_again);
+    tcase_add_test(t, a_head_on_a_vector_is_read_back);
+    tcase_add_test(t, convolutional_heads_suit_their_value);
     tcase_add_test(t, an_untrained_last_layer_is_trained_after_loading);
     suite_add_tcase(suite, t);
     SRunner *runner = srunner_create(suite);

@@ -10,7 +10,7 @@
 #include "onnx_bytes.h"
 #include "policy/policy.h"
 
-enum { ROWS = 5, CHANNELS = 4, SPATIAL = 36, VALUES = CHANNELS * SPATIAL, EXITS = 3 };
+enum { ROWS = 5, CHANNELS = 4, SPATIAL = 81, VALUES = CHANNELS * SPATIAL, EXITS = 4 };
 
 static char folder[] = "/tmp/leenet-heads-XXXXXX";
 
@@ -42,7 +42,7 @@ static void fill_normal(float *v, size_t n, ln__rng *rng, double scale)
 
 static void input_shape(const kind_of_file *k, int64_t dims[5])
 {
-    static const int64_t by_rank[6][5] = { [3] = { -1, 4, 36 }, [4] = { -1, 4, 6, 6 }, [5] = { -1, 4, 2, 3, 6 } };
+    static const int64_t by_rank[6][5] = { [3] = { -1, 4, 81 }, [4] = { -1, 4, 9, 9 }, [5] = { -1, 4, 3, 3, 9 } };
 
     memcpy(dims, by_rank[k->rank], sizeof by_rank[0]);
 }
@@ -76,7 +76,7 @@ static void put_backbone(ln__buffer *model, const kind_of_file *k)
     free(numbers);
 }
 
-/* ---- Exits: pooled at a, on the rank-2 value f, flattened at s ------------------------- */
+/* ---- Exits: pooled at a, on the rank-2 value f, flattened at s, convolved at a ------------------------- */
 
 typedef struct network {
     kind_of_file kind;
@@ -85,7 +85,7 @@ typedef struct network {
     ln__gates points[48];
 } network;
 
-static const char *const exit_value[EXITS] = { "a", "f", "s" };
+static const char *const exit_value[EXITS] = { "a", "f", "s", "a" };
 
 static void make_point(network *net, uint32_t p, int32_t policy, const ln__ctx *ctx, ln__rng *rng)
 {
@@ -117,20 +117,29 @@ static void make_point(network *net, uint32_t p, int32_t policy, const ln__ctx *
 
 static void make_network(network *net, const kind_of_file *kind, const ln__ctx *ctx, ln__rng *rng)
 {
-    static const int32_t hidden[EXITS] = { 8, 0, 0 };
-    static const int64_t channels[EXITS] = { CHANNELS, VALUES, CHANNELS }, spatial[EXITS] = { SPATIAL, 1, SPATIAL };
+    static const int32_t hidden[EXITS] = { 8, 0, 0, 5 };
+    static const int64_t channels[EXITS] = { CHANNELS, VALUES, CHANNELS, CHANNELS };
+    static const int64_t spatial[EXITS] = { SPATIAL, 1, SPATIAL, SPATIAL };
 
+    memset(net, 0, sizeof *net);
     net->kind = *kind;
     for (uint32_t e = 0; e < EXITS; e++) {
         ln__head *head = &net->head[e];
         size_t count;
 
-        head->kind = e == 2 ? LN_HEAD_FLATTEN : LN_HEAD_POOL;
+        head->kind = e == 2 ? LN_HEAD_FLATTEN : e == 3 && kind->rank == 4 ? LN_HEAD_CONV : LN_HEAD_POOL;
         head->channels = channels[e];
         head->spatial = spatial[e];
-        head->height = head->width = e == 0 ? 6 : 1;
+        head->height = head->width = e == 0 || e == 3 ? 9 : 1;
         head->cells = e == 0 && kind->rank == 4 ? 3 : 1;
-        ck_assert_int_eq(ln__mlp_new(&head->mlp, ctx, (int32_t)ln__head_features(head), hidden[e], kind->classes, NULL), LN_OK);
+        if (head->kind == LN_HEAD_CONV) {
+            ln__conv_plan(&head->conv, CHANNELS, 9, 9, 6);
+            head->cells = ln__conv_cells(&head->conv, 2);
+        }
+        head->mlp = (ln__mlp){ .inputs = (int32_t)ln__head_features(head), .hidden = hidden[e] };
+        ck_assert_int_eq(ln__head_new(head, ctx, kind->classes, NULL), LN_OK);
+        if (head->kind == LN_HEAD_CONV)
+            fill_normal(head->conv.params, head->conv.count, rng, 0.4);
         ck_assert(ln__mlp_param_count(head->mlp.inputs, hidden[e], kind->classes, &count));
         fill_normal(head->mlp.params, count, rng, 0.4);
     }
@@ -142,7 +151,7 @@ static void make_network(network *net, const kind_of_file *kind, const ln__ctx *
 static void free_network(network *net, const ln__ctx *ctx)
 {
     for (uint32_t e = 0; e < EXITS; e++)
-        ln__mlp_free(&net->head[e].mlp, ctx);
+        ln__head_free(&net->head[e], ctx);
     for (uint32_t p = 0; p < net->n; p++)
         ln__gates_free(&net->points[p], ctx);
 }
@@ -192,7 +201,7 @@ static void write_output(FILE *out, const char *name, uint32_t exit, int32_t col
 /* Features of an exit for all rows, from x. */
 static void describe(const network *net, uint32_t e, const float *x, float *features)
 {
-    float value[ROWS * VALUES];
+    float value[ROWS * VALUES], scratch[16 * VALUES];
     ln__view view = { value, ROWS, net->head[e].channels, net->head[e].spatial, 1 };
 
     for (int i = 0; i < ROWS * VALUES; i++) {
@@ -200,7 +209,8 @@ static void describe(const network *net, uint32_t e, const float *x, float *feat
 
         value[i] = e == 2 ? 1 / (1 + expf(-a)) : a;
     }
-    ln__head_describe(&net->head[e], &view, NULL, features);
+    ck_assert_uint_le(ln__head_scratch(&net->head[e]), 16 * VALUES);
+    ln__head_describe(&net->head[e], &view, scratch, features);
 }
 
 static void write_expected(FILE *out, const network *net, const float *x)
@@ -309,6 +319,21 @@ static void check_same(const ln__mlp *a, const ln__mlp *b)
     ck_assert_int_eq(memcmp(a->params, b->params, count * sizeof *a->params), 0);
 }
 
+static void check_convolutions(const ln__conv *made, const ln__ctx *ctx, const ln__onnx *onnx)
+{
+    ln__conv conv = *made;
+    ln_error err;
+
+    ck_assert_msg(ln__conv_read(&conv, ctx, onnx, "leenet/3/head.", &err) == LN_OK, "%s", err.text);
+    ck_assert_mem_eq(conv.params, made->params, made->count * sizeof *made->params);
+    ln__free(ctx, conv.params);
+    ck_assert_int_eq(ln__conv_read(&conv, ctx, onnx, "leenet/0/head.", &err), LN_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.text, "'leenet/0/head.conv1.depthwise' is missing"));
+    ln__conv_plan(&conv, CHANNELS, 9, 9, 7);
+    ck_assert_int_eq(ln__conv_read(&conv, ctx, onnx, "leenet/3/head.", &err), LN_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.text, "'leenet/3/head.conv1.w': dimension 0 is 6, expected 7"));
+}
+
 static void check_refusals(const ln__onnx *onnx, const ln__ctx *ctx, int32_t classes)
 {
     ln__gates gates;
@@ -352,6 +377,8 @@ START_TEST(weights_come_back_to_the_bit)
             check_same(&mlp, &net.head[e].mlp);
             ln__mlp_free(&mlp, &ctx);
         }
+        if (net.head[3].kind == LN_HEAD_CONV)
+            check_convolutions(&net.head[3].conv, &ctx, onnx);
         for (uint32_t p = 0; p < net.n; p++) {
             ln__gates gates;
 

@@ -113,7 +113,7 @@ static ln_status model_open(ln_model **out, const char *path, const ln_allocator
     return ln_model_load(out, path, &options, err);
 }
 
-/* Two exits, trained for one epoch, one operating point. */
+/* Two exits with heads of both sorts that learn, trained for one epoch, one operating point. */
 static ln_status make_early(ln_model *model, const ln_allocator *allocator, ln_error *err)
 {
     ln_data *rows = NULL;
@@ -123,13 +123,18 @@ static ln_status make_early(ln_model *model, const ln_allocator *allocator, ln_e
     ln_status st = rows_open(&rows, allocator, err);
 
     head.hidden = 4;
+    head.head = LN_HEAD_CONV;
+    head.channels = 3;
     train.threads = gates.threads = 1;
     train.epochs = gates.epochs = 1;
     train.folds = 2;
     train.batch = 16;
     gates.hidden = 4;
     if (st >= 0)
-        st = ln_exit_add_auto(model, 2, &head, err);
+        st = ln_exit_add_auto(model, 1, &head, err);
+    head.head = LN_HEAD_POOL;
+    if (st >= 0)
+        st = ln_exit_add_auto(model, 1, &head, err);
     if (st >= 0)
         st = ln_exit_train(model, rows, &train, err);
     if (st >= 0)
