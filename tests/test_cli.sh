@@ -72,7 +72,7 @@ says "a flag with a value" 2 "json takes no value" train --json=1
 says "a second model" 2 "unexpected argument 'b'" "$LEENET" info a b
 for wrong in "--epochs abc" "--epochs 0" "--epochs 1.5" "--epochs -1" "--epochs 99999999999999999999" \
         "--seed x" "--folds 1" "--batch 0" "--lr 0" "--lr nan" "--lr 1e" "--weight-decay -1" "--threads x" \
-        "--threshold 1" "--threshold 0" "--head conv" "--gate pool" "--objective cake" "--cost money" "--price x" \
+        "--threshold 1" "--threshold 0" "--head dense" "--channels 8" "--head=conv --channels=0" "--head=conv --channels=1025" "--gate pool" "--objective cake" "--cost money" "--price x" \
         "--recipe cake" "--alpha 2" "--alpha 0.5," "--alpha x" "--alpha 0:1" "--alpha 0:1:1" "--alpha 0:1:2:3" \
         "--exits auto:0" "--exits auto:" "--exits auto@" "--exits auto@2" "--exits auto:4@0" "--exits auto@0.5," "--exits even" \
         "--exits even:0" "--exits even:2@0.5" "--exits auto:x" "--exits a,,b" "--exits ,a" "--exits a," \
@@ -158,6 +158,10 @@ run "train without --val" "$LEENET" train $model --data $pictures:part=0/2 --rec
 json "a line a point" "len(d) == 1 and d[0]['cost'] == 'params' and d[0]['expected']['time_share'] > 0"
 cp "$work/log.json" "$work/lines"
 json "the log is JSON lines" "{'head', 'gates'} <= {p['stage'] for p in d} and all(p['seconds'] >= 0 for p in d)"
+run "train with convolutional heads" "$LEENET" train $model --data $pictures --head conv --channels 8 --cells 2 --exits even:1 \
+    --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune --threads 1 -o "$work/conv.onnx" -q
+run "info --json of convolutional heads" "$LEENET" info "$work/conv.onnx" --json
+json "has their kind and sizes" "[(e['head'], e['channels'], e['cells'], e['hidden']) for e in d[0]['exits']] == [('conv', 8, 2, 0)]"
 says "train of a value that is not there" 1 "no-such-value" \
     "$LEENET" train $model --data $pictures --exits no-such-value -o "$work/x.onnx" --no-tune
 

@@ -1,6 +1,7 @@
 /* test_model_crafted.c - model files made to mislead: last layers whose classes cannot be replaced, metadata about one
  * that does not fit. Each is answered with a message, never with a crash. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -93,6 +94,53 @@ static void put_conv(ln__buffer *model, int64_t group, const char *final)
     put_node(&graph, "Flatten", "c", "y", NULL);
     put_floats(&graph, "w", 4, (const int64_t[]){ 12, 4 / group, 1, 1 }, numbers);
     finish_model(model, &graph, 12, final);
+}
+
+/* x [N,4,8,8] -> Relu -> GlobalAveragePool -> Flatten -> Gemm of 3 classes, with a trained convolutional head of 2 channels and one
+ * cell behind the Relu. What `change` names is not as it should be. */
+typedef enum change { NOTHING, NO_DEPTHWISE, RANK, SIZE, NOT_FINITE, NO_BIAS, TOO_SMALL, TOO_MANY, BAD_TEXT } change;
+
+static void put_head(ln__buffer *graph, change what)
+{
+    static float odd[256];
+
+    odd[3] = NAN;
+    if (what != NO_DEPTHWISE)
+        put_floats(graph, "leenet/0/head.conv1.depthwise", 4, (const int64_t[]){ 4, 1, 3, 3 }, numbers);
+    put_floats(graph, "leenet/0/head.conv1.w", what == RANK ? 2 : 4, (const int64_t[]){ 2, 4, 1, 1 }, what == NOT_FINITE ? odd : numbers);
+    put_floats(graph, "leenet/0/head.conv1.b", 1, (const int64_t[]){ 2 }, numbers);
+    put_floats(graph, "leenet/0/head.conv2.depthwise", 4, (const int64_t[]){ 2, 1, 3, 3 }, numbers);
+    put_floats(graph, "leenet/0/head.conv2.w", 4, (const int64_t[]){ 4, what == SIZE ? 3 : 2, 1, 1 }, numbers);
+    if (what != NO_BIAS)
+        put_floats(graph, "leenet/0/head.conv2.b", 1, (const int64_t[]){ 4 }, numbers);
+    put_floats(graph, "leenet/0/head.w2", 2, (const int64_t[]){ 3, 8 }, numbers);
+    put_floats(graph, "leenet/0/head.b2", 1, (const int64_t[]){ 3 }, numbers);
+}
+
+static void put_convolved(ln__buffer *model, change what)
+{
+    const char *head = what == TOO_MANY ? "conv 0 1 4000000000" : what == BAD_TEXT ? "conv 0 1" : "conv 0 1 2";
+    ln__buffer graph, attrs;
+
+    ln__buffer_init(&graph, &ctx);
+    ln__buffer_init(&attrs, &ctx);
+    put_node(&graph, "Relu", "x", "r", NULL);
+    put_node(&graph, "GlobalAveragePool", "r", "p", NULL);
+    put_node(&graph, "Flatten", "p", "f", NULL);
+    put_attr_int(&attrs, "transB", 1);
+    put_node(&graph, "Gemm", "f w b", "y", &attrs);
+    put_floats(&graph, "w", 2, (const int64_t[]){ 3, 4 }, numbers);
+    put_floats(&graph, "b", 1, (const int64_t[]){ 3 }, numbers);
+    put_head(&graph, what);
+    put_value_info(&graph, 11, "x", 1, 4, (const int64_t[]){ -1, 4, 8, 8 });
+    put_value_info(&graph, 12, "y", 1, 2, (const int64_t[]){ -1, 3 });
+    ln__buffer_init(model, &ctx);
+    put_model(model, 7, 13, &graph);
+    put_metadata(model, "leenet.format", "1");
+    put_metadata(model, "leenet.exits", "1");
+    put_metadata(model, "leenet.exit.0", what == TOO_SMALL ? "p" : "r");
+    put_metadata(model, "leenet.exit.0.head", head);
+    put_metadata(model, "leenet.exit.0.accuracy", "0.5");
 }
 
 /* Frees the bytes. */
@@ -303,6 +351,32 @@ START_TEST(very_many_class_names_are_read_and_written)
 }
 END_TEST
 
+START_TEST(convolutions_that_do_not_fit_are_named)
+{
+    static const struct { change what; const char *says; } cases[] = {
+        { NO_DEPTHWISE, "'leenet/0/head.conv1.depthwise' is missing" },
+        { RANK, "'leenet/0/head.conv1.w': found float of rank 2, expected float of rank 4" },
+        { SIZE, "'leenet/0/head.conv2.w': dimension 1 is 3, expected 2" },
+        { NOT_FINITE, "'leenet/0/head.conv1.w' holds values that are not numbers" },
+        { NO_BIAS, "'leenet/0/head.conv2.b' is missing" },
+        { TOO_SMALL, "'p' is no map of 4 x 4 pixels" },
+        { TOO_MANY, "1..1024 channels" },
+        { BAD_TEXT, "leenet.exit.0.head" },
+    };
+    ln_model *model = NULL;
+    ln__buffer bytes;
+
+    put_convolved(&bytes, NOTHING);
+    ck_assert_msg(load(&model, &bytes) == LN_OK, "%s", err.text);
+    ln_model_free(model);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_convolved(&bytes, cases[i].what);
+        ck_assert_int_eq(load(&model, &bytes), LN_E_FORMAT);
+        ck_assert_msg(strstr(err.text, cases[i].says) != NULL, "case %zu: %s", i, err.text);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("model files made to mislead");
@@ -318,6 +392,7 @@ int main(void)
     tcase_add_test(cases, a_final_layer_that_fits_is_taken);
     tcase_add_test(cases, a_final_layer_of_the_wrong_kind_is_refused);
     tcase_add_test(cases, very_many_class_names_are_read_and_written);
+    tcase_add_test(cases, convolutions_that_do_not_fit_are_named);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
