@@ -62,6 +62,8 @@ void print_exits(const ln_model *model)
 void print_points(const ln_model *model)
 {
     ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_target target = LN_TARGET_INIT;
+    bool targeted = ln_target_get_default(model, &target, NULL) == LN_OK;
     table t;
 
     if (ln_model_get_info(model, &info, NULL) < 0)
@@ -83,7 +85,12 @@ void print_points(const ln_model *model)
         table_cell(&t, "%.1f %%", 100 * p.macs_share);
         table_cell(&t, "%.1f %%", 100 * p.time_share);
         table_cell(&t, "%u", p.rows);
-        table_cell(&t, "%s", i == info.default_point ? "default" : "");
+        table_cell(&t, "%s", i == info.default_point && !targeted ? "default" : "");
     }
     table_print(&t, stdout);
+    if (targeted) {
+        printf("default: ");
+        target_print(stdout, &target);
+        printf("\n");
+    }
 }

@@ -33,6 +33,41 @@ ln_target target_of(const target_flags *f)
     return t;
 }
 
+bool target_pick(ln_target *out, const target_flags *flags, const ln_model *model, bool other)
+{
+    *out = target_of(flags);
+    return target_asked(flags) || (!other && ln_target_get_default(model, out, NULL) == LN_OK);
+}
+
+static const char *against_name(const ln_target *t)
+{
+    return t->against == LN_AGAINST_PLAIN ? "plain" : "labels";
+}
+
+void target_print(FILE *to, const ln_target *t)
+{
+    fprintf(to, "--policy %s --cost %s", ln_policy_name(t->policy), cost_name(t->cost));
+    if (t->budget > 0)
+        fprintf(to, " --budget %.4g", t->budget);
+    if (t->max_drop >= 0)
+        fprintf(to, " --max-drop %.4g --confidence %.4g --against %s", t->max_drop, t->confidence > 0 ? t->confidence : 0.95, against_name(t));
+}
+
+void json_target(json *j, const char *key, const ln_target *t)
+{
+    json_open(j, key, '{');
+    json_text(j, "policy", ln_policy_name(t->policy));
+    json_text(j, "cost", cost_name(t->cost));
+    if (t->budget > 0)
+        json_real(j, "budget", t->budget);
+    if (t->max_drop >= 0) {
+        json_real(j, "max_drop", t->max_drop);
+        json_real(j, "confidence", t->confidence > 0 ? t->confidence : 0.95);
+        json_text(j, "against", against_name(t));
+    }
+    json_close(j, '}');
+}
+
 double setting_cost(const ln_setting *s, int32_t cost)
 {
     return cost == LN_COST_PARAMS ? s->params_share : cost == LN_COST_MACS ? s->macs_share : s->time_share;

@@ -39,7 +39,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_FLAG, 0, "--plain", NULL, &s->plain, 0, 0,
           "the whole network, no exit taken (default: early exit at the point)" },
         { CLI_POINT, 0, "--point", "N", &s->point, 0, 0,
-          "operating point, numbered from 0 (default: the model's default point)" },
+          "operating point, numbered from 0 (default: the model's default point or target)" },
         { CLI_TEXT, 0, "--input", "FILE", &s->input, 0, 0,
           "raw float32, at least rows x input shape (default: a fixed sequence)" },
         { CLI_REAL, 0, "--min-ms", "X", &s->min_ms, 0, 1e9, "time at least so long (default: 1500)" },
@@ -252,11 +252,11 @@ static int run(bench *b, const char *path, progress *p, double start, double cpu
     ln_model *model;
     ln_error err = { 0 };
     ln_status st;
-    ln_target target = target_of(&b->s->target);
+    ln_target target;
     double pause;
     int code = load_model(&model, name, path, p);
 
-    if (code == TOOL_DONE && target_asked(&b->s->target)) {
+    if (code == TOOL_DONE && target_pick(&target, &b->s->target, model, b->s->plain || b->s->point >= 0)) {
         options.target = &target;
         code = target_say(name, model, &target);
         if (code != TOOL_DONE)

@@ -28,7 +28,7 @@ static int parse(settings *s, int *argc, char **argv)
           "leave out pictures that cannot be read (default: fail)" },
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "What is judged" },
         { CLI_POINT, 0, "--point", "N|all", &s->point, 0, 1,
-          "operating point, numbered from 0 (default: the model's default point)" },
+          "operating point, numbered from 0 (default: the model's default point or target)" },
         { CLI_FLAG, 0, "--plain", NULL, &s->plain, 0, 0, "only the network without exits" },
         { CLI_COUNT, 0, "--rows", "N", &s->rows, 1, 65536, "rows of one call (default: 1)" },
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads of the session (default: 1)" },
@@ -57,12 +57,12 @@ static int parse(settings *s, int *argc, char **argv)
 }
 
 /* Says which points are meant; sets plain where the model has none. */
-static int choose_point(settings *s, const ln_model *model)
+static int choose_point(settings *s, const ln_model *model, bool targeted)
 {
     uint32_t points = ln_model_point_count(model);
     ln_model_info info = LN_MODEL_INFO_INIT;
 
-    if (s->plain || target_asked(&s->target))
+    if (s->plain || targeted)
         return TOOL_DONE;
     if (points == 0 && s->point < 0) {
         s->plain = true;
@@ -83,12 +83,12 @@ static int choose_point(settings *s, const ln_model *model)
 static int run(settings *s, ln_model *model, progress *p)
 {
     ln_data_options options = LN_DATA_OPTIONS_INIT;
-    ln_target target = target_of(&s->target);
-    bool targeted = target_asked(&s->target);
+    ln_target target;
+    bool targeted = target_pick(&target, &s->target, model, s->plain || s->point != POINT_DEFAULT);
     ln_data *data;
     ln_error err = { 0 };
     ln_status st;
-    int code = choose_point(s, model);
+    int code = choose_point(s, model, targeted);
 
     if (code == TOOL_DONE)
         code = preprocess_apply(name, &s->preprocess, model);

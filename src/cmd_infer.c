@@ -18,7 +18,7 @@ static int parse(settings *s, int *argc, char **argv)
     const cli_option options[] = {
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Options" },
         { CLI_POINT, 0, "--point", "N", &s->point, 0, 0,
-          "operating point, numbered from 0 (default: the model's default point)" },
+          "operating point, numbered from 0 (default: the model's default point or target)" },
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
         TARGET_OPTIONS(s->target),
         PREPROCESS_OPTIONS(s->preprocess),
@@ -101,18 +101,20 @@ static int infer_files(const settings *s, const ln_model *model, ln_session *ses
 static void tell_drift(const settings *s, const ln_model *model, const ln_session *session)
 {
     ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_setting setting = LN_SETTING_INIT;
+    bool between = ln_session_get_setting(session, &setting, NULL) == LN_OK;
     double p;
 
     if (ln_session_drift(session, &p, NULL) < 0)
         return;                 /* no operating point, or a model that does not say */
     ln_model_get_info(model, &info, NULL);
-    print_drift(name, target_asked(&s->target) ? -1 : s->point >= 0 ? s->point : (int64_t)info.default_point, p);
+    print_drift(name, between ? -1 : s->point >= 0 ? s->point : (int64_t)info.default_point, p);
 }
 
 static int run(const settings *s, ln_model *model, char **files, int count)
 {
     ln_session_options options = LN_SESSION_OPTIONS_INIT;
-    ln_target target = target_of(&s->target);
+    ln_target target;
     ln_session *session;
     ln_error err = { 0 };
     ln_status st;
@@ -120,7 +122,7 @@ static int run(const settings *s, ln_model *model, char **files, int count)
 
     if (code != TOOL_DONE)
         return code;
-    if (target_asked(&s->target)) {
+    if (target_pick(&target, &s->target, model, s->point >= 0)) {
         options.target = &target;
         code = target_say(name, model, &target);
         if (code != TOOL_DONE)

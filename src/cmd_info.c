@@ -154,6 +154,8 @@ static void json_exits(json *j, const facts *f)
 
 static void json_points(json *j, const facts *f)
 {
+    ln_target target = LN_TARGET_INIT;
+
     json_open(j, "points", '[');
     for (uint32_t i = 0; i < f->info.points; i++) {
         ln_point_info p = LN_POINT_INFO_INIT;
@@ -173,6 +175,8 @@ static void json_points(json *j, const facts *f)
     json_close(j, ']');
     if (f->info.points)
         json_whole(j, "default_point", f->info.default_point);
+    if (ln_target_get_default(f->model, &target, NULL) == LN_OK)
+        json_target(j, "default_target", &target);
 }
 
 static void print_json(const facts *f)

@@ -85,8 +85,8 @@ static ln_status try_places(job *b, const ln_exit_options *heads, ln_error *err)
 
     o.heads = heads;
     o.exits = s->n_places;
-    o.budgets = s->place_budgets;
-    o.n_budgets = s->n_place_budgets;
+    o.budgets = s->n_place_budgets ? s->place_budgets : s->budgets;
+    o.n_budgets = s->n_place_budgets ? s->n_place_budgets : s->n_budgets;
     o.cost = s->cost;
     o.threads = s->threads;
     o.seed = s->seed;
@@ -233,7 +233,9 @@ static ln_status build(job *b, ln_error *err)
         st = train_policies(b, err);
     if (st >= 0 && b->cal)
         st = train_calibrate(b->s, b->model, b->cal, &b->p, err);
-    return st < 0 ? st : choose_default(b, err);
+    if (st >= 0)
+        st = choose_default(b, err);
+    return st < 0 ? st : train_default_target(b->s, b->model, err);
 }
 
 ln_status train_model(const train_settings *s, ln_model *model, ln_data *data, progress *p, ln_error *err)

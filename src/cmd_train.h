@@ -59,6 +59,8 @@ int train_read_budgets(train_settings *s);
 void      train_set_aside(train_settings *s);   /* rows of --data for the proof, if none are given */
 size_t    train_request_count(const train_settings *s);
 ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err);
+/* What was asked for first is what the model's users get. */
+ln_status train_default_target(const train_settings *s, ln_model *model, ln_error *err);
 /* Prints requests beside what is expected and, with `val`, what came out. TOOL_DONE or the exit code. */
 int       train_report_targets(const train_settings *s, ln_model *model, ln_data *val, progress *p);
 

@@ -145,6 +145,9 @@ bool      target_asked(const target_flags *flags);
 /* TOOL_DONE, or the exit code after a message if flags do not go together. */
 int       target_check(const char *command, const target_flags *flags, bool point_given);
 ln_target target_of(const target_flags *flags);
+/* What the flags ask for or, where neither they nor `other` (a point, the plain network) do, the model's own. False: none. */
+bool      target_pick(ln_target *out, const target_flags *flags, const ln_model *model, bool other);
+void      target_print(FILE *to, const ln_target *target);  /* as flags */
 /* Says on standard error which setting it is. TOOL_DONE or the exit code. */
 int       target_say(const char *command, const ln_model *model, const ln_target *target);
 void      target_print_needed(FILE *to, uint64_t rows, const ln_setting *never);
@@ -293,6 +296,8 @@ wilson_interval wilson(double p, uint64_t rows);
 
 /* "expected" of an operating point, as a member of the open object. */
 void json_expected(json *j, const ln_point_info *info);
+/* `key`, as a member of the open object. */
+void json_target(json *j, const char *key, const ln_target *target);
 /* "setting", as a member of the open object. */
 void json_setting(json *j, const ln_setting *setting);
 

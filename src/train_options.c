@@ -32,7 +32,7 @@ static const char name[] = "train";
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Exits" },                                          \
     { CLI_TEXT, 0, "--exits", "auto[:K][@B,C...]|even:K|NAME,NAME...", &(s)->exits, 0, 0,         \
       "K exits, or as many as pay, where they lose least accuracy at mean costs of these shares " \
-      "of the network's (without @: 0.25,0.35,0.5), found by trying small heads everywhere; K "   \
+      "of the network's (without @: --budget's, or 0.25,0.35,0.5), found by trying small heads everywhere; K "   \
       "exits spread evenly by multiply-adds; or behind these values. Exits MODEL has are "        \
       "replaced (default: auto, with --recipe even:4)" },                                         \
     { CLI_CHOICE, 0, "--head", "pool|flatten|conv", &(s)->head, 0, 0,                             \
@@ -74,8 +74,8 @@ static const char name[] = "train";
 #define TRAIN_TARGET_OPTIONS(s)                                                                   \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "By what it may cost or lose" },                    \
     { CLI_TEXT, 0, "--budget", "B[,B...]", &(s)->budget, 0, 0,                                    \
-      "report the most accurate setting within these shares of the plain network's --cost "       \
-      "(default: none)" },                                                                        \
+      "shares of the plain network's --cost: exits are placed for them, the most accurate setting " \
+      "within each is reported, and the first is what OUT uses by default (default: none)" },                                                                        \
     DROP_OPTIONS((s)->target),                                                                    \
     { CLI_TEXT, 0, "--cal-data", "SPEC", &(s)->cal_data, 0, 0,                                    \
       "rows for that proof, which nothing is trained on (default: with --max-drop a fifth of "    \
@@ -126,8 +126,8 @@ static int read_command_line(train_settings *s, int *argc, char **argv)
     const cli c = { name, "MODEL --data SPEC -o OUT.onnx [options]",
                     "Gives the ONNX classifier MODEL exits: trains their heads, the last layer anew "
                     "where the data has another number of classes, and gates for every alpha. The "
-                    "default point of the result is the fastest one that is expected to lose at most "
-                    "1 point of accuracy.",
+                    "default of the result is the first --budget, or --max-drop; without them the "
+                    "fastest point that is expected to lose at most 1 point of accuracy.",
                     options, "one MODEL", 1, 1 };
 
     return cli_parse(&c, argc, argv);

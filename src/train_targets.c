@@ -49,6 +49,17 @@ static ln_target request(const train_settings *s, size_t i)
     return target_of(&flags);
 }
 
+/* One that cannot be reached is reported when all is trained. */
+ln_status train_default_target(const train_settings *s, ln_model *model, ln_error *err)
+{
+    ln_setting setting = LN_SETTING_INIT;
+    ln_target first = request(s, 0);
+
+    if (!train_request_count(s) || ln_target_resolve(model, &first, &setting, NULL, NULL) < 0)
+        return LN_OK;
+    return ln_target_set_default(model, &first, err);
+}
+
 typedef struct outcome {
     ln_target  target;
     ln_setting chosen, careless;    /* careless: by expectation alone */

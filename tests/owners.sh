@@ -124,6 +124,13 @@ int main(int, char **argv)
     TRY("every row leaves somewhere", found.size() == 2 && found[1].exits.size() == 3
         && rows == 120 && found[1].totals.rows == 120);
 
+    ln_target half = LN_TARGET_INIT;
+    half.max_drop = 50;
+    leenet::Model own = leenet::Model::load(saved);
+    own.set_default_target(&half);
+    TRY("a model has a target of its own", own.default_target().max_drop == 50);
+    own.set_default_target(nullptr);
+    TRY("and none", thrown_by([&] { own.default_target(); }) == LN_E_STATE);
     leenet::Model again = leenet::Model::load(saved);
     TRY("a saved model comes back", again.exit_count() == 2 && again.point_count() == 2
         && again.info().default_point == 1 && again.class_name(2) == "disc");

@@ -162,6 +162,22 @@ run "train with convolutional heads" "$LEENET" train $model --data $pictures --h
     --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune --threads 1 -o "$work/conv.onnx" -q
 run "info --json of convolutional heads" "$LEENET" info "$work/conv.onnx" --json
 json "has their kind and sizes" "[(e['head'], e['channels'], e['cells'], e['hidden']) for e in d[0]['exits']] == [('conv', 8, 2, 0)]"
+run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits even:2 --alpha 0.2,0.8 \
+    --epochs 5 --folds 2 --gate-epochs 20 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
+says "it is the result's default" 0 "^default: --policy gate --cost macs --budget 0.8$" "$LEENET" info "$work/budget.onnx"
+says "which eval uses" 0 "^setting [0-9]* of policy gate: " "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
+says "unless a point is asked for" 0 "^point  *alpha" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2 --point 0
+says "another budget wins" 0 "^setting [0-9]* of policy gate: .* at [5-9][0-9].* of its macs" \
+    "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2 --budget 0.9 --cost macs
+placed() {  # placed FLAGS...: where exits are put
+    "$LEENET" train $model --data $pictures:part=0/2 --alpha 0.5 --epochs 2 --gate-epochs 5 --no-tune --cost macs \
+        -o "$work/x.onnx" -q "$@" | grep ' yes '
+}
+placed --exits auto@0.15 > "$work/lines"
+placed --exits auto --budget 0.15 > "$work/placed"
+placed --exits auto > "$work/usual"
+expect "exits are placed for the budget" sh -c "test -s '$work/lines' && cmp '$work/lines' '$work/placed'"
+expect "and not as without it" sh -c "! cmp '$work/lines' '$work/usual'"
 says "train of a value that is not there" 1 "no-such-value" \
     "$LEENET" train $model --data $pictures --exits no-such-value -o "$work/x.onnx" --no-tune
 

@@ -305,6 +305,72 @@ START_TEST(learned_rows_do_not_calibrate)
 }
 END_TEST
 
+/* ---- The model's own target -------------------------------------------------------------------- */
+
+static ln_setting opened_at(ln_model *model, ln_status expected)
+{
+    ln_setting s = LN_SETTING_INIT;
+    ln_session *session = NULL;
+
+    ck_assert_int_eq(ln_session_open(&session, model, NULL, &err), expected);
+    if (ln_session_get_setting(session, &s, &err) < 0)
+        s.policy = -1;                      /* an operating point as it is */
+    ln_session_free(session);
+    return s;
+}
+
+START_TEST(a_model_keeps_its_target)
+{
+    static const double alpha = 0.5;
+    ln_model *model = trained(), *again = NULL;
+    ln_target t = LN_TARGET_INIT, kept = LN_TARGET_INIT;
+    ln_setting s = LN_SETTING_INIT, used;
+    ln_session_options at_point = LN_SESSION_OPTIONS_INIT;
+    ln_session *session = NULL;
+    ln_data *data = rows(DATA ":part=0/2");
+    char path[] = "/tmp/leenet-targets-XXXXXX";
+
+    FAILS(LN_E_STATE, ln_target_get_default(model, &kept, &err));
+    ck_assert_int_eq(opened_at(model, LN_OK).policy, -1);
+    FAILS(LN_E_ARGUMENT, ln_target_set_default(model, &t, &err));   /* asks for nothing */
+    t.cost = LN_COST_MACS;
+    t.budget = 1e-9;
+    FAILS(LN_E_ARGUMENT, ln_target_set_default(model, &t, &err));   /* cannot be kept */
+    t.budget = 0.7;
+    OK(ln_target_set_default(model, &t, &err));
+    close(mkstemp(path));
+    OK(ln_model_save(model, path, &err));
+    OK(ln_model_load(&again, path, NULL, &err));
+    OK(ln_target_get_default(again, &kept, &err));
+    ck_assert_mem_eq(&kept, &t, sizeof t);
+    OK(ln_target_resolve(again, &t, &s, NULL, &err));
+    used = opened_at(again, LN_OK);
+    ck_assert(used.policy == LN_POLICY_GATE && used.index == s.index && used.index > 0);
+    at_point.use_point = 1;
+    OK(ln_session_open(&session, again, &at_point, &err));
+    FAILS(LN_E_STATE, ln_session_get_setting(session, &used, &err));    /* told otherwise */
+    FAILS(LN_E_STATE, ln_target_set_default(again, NULL, &err));        /* in use */
+    ln_session_free(session);
+
+    t.budget = 0;                           /* not calibrated: stays safe */
+    t.max_drop = 1;
+    OK(ln_target_set_default(again, &t, &err));
+    ck_assert_uint_eq(opened_at(again, LN_UNCERTIFIED).index, 0);
+    OK(ln_point_set_default(again, 1, &err));
+    ck_assert_int_eq(opened_at(again, LN_OK).policy, -1);
+    OK(ln_target_set_default(again, &t, &err));
+    OK(ln_target_set_default(again, NULL, &err));
+    FAILS(LN_E_STATE, ln_target_get_default(again, &kept, &err));
+    OK(ln_target_set_default(again, &t, &err));
+    train_gates(again, data, &alpha, 1);    /* another curve */
+    FAILS(LN_E_STATE, ln_target_get_default(again, &kept, &err));
+    unlink(path);
+    ln_data_free(data);
+    ln_model_free(again);
+    ln_model_free(model);
+}
+END_TEST
+
 /* ---- Damaged files -------------------------------------------------------------------------- */
 
 static char *find(char *bytes, size_t size, const char *text)
@@ -322,7 +388,11 @@ START_TEST(damaged_curves_are_refused)
 {
     ln_model *model = trained(), *again = NULL;
     char path[] = "/tmp/leenet-targets-XXXXXX";
+    ln_target t = LN_TARGET_INIT;
 
+    t.budget = 0.7;
+    t.cost = LN_COST_MACS;
+    OK(ln_target_set_default(model, &t, &err));
     close(mkstemp(path));
     OK(ln_model_save(model, path, &err));
     FILE *f = fopen(path, "rb");
@@ -349,6 +419,16 @@ START_TEST(damaged_curves_are_refused)
     key[0] = 'L';
     ln_model_free(again);
     FAILS(LN_E_FORMAT, ln_model_load_memory(&again, bytes, size, NULL, &err));
+    key[0] = 'l';
+    /* "0 2 0.7 -1 0 0" */
+    value = strstr(find(bytes, size, "leenet.default_target") + 1, "0 2 0.7 ");
+    ck_assert_ptr_nonnull(value);
+    static const char *const targets[] = { "9 2 0.7 ", "3 2 0.7 ", "0 3 0.7 ", "0 2 0.0 ", "0 2 1e- ", "0 2 -.7 ", "0 2 .7 0" };
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        memcpy(value, targets[i], strlen(targets[i]));
+        FAILS(LN_E_FORMAT, ln_model_load_memory(&again, bytes, size, NULL, &err));
+        ck_assert_msg(strstr(err.text, "leenet.default_target"), "%s", err.text);
+    }
     free(bytes);
     unlink(path);
     ln_model_free(model);
@@ -380,6 +460,7 @@ int main(void)
     tcase_add_test(core, targets_lead_to_settings);
     tcase_add_test(core, sessions_open_at_a_target);
     tcase_add_test(core, learned_rows_do_not_calibrate);
+    tcase_add_test(core, a_model_keeps_its_target);
     tcase_add_test(core, damaged_curves_are_refused);
     tcase_add_test(core, policies_have_names);
     suite_add_tcase(suite, core);

@@ -585,7 +585,7 @@ LN_API ln_status ln_point_get_info(const ln_model *model, uint32_t point, ln_poi
 /* The threshold t of exit i at that point: a row leaves when its gate > t. NaN if out of range. */
 LN_API double ln_point_threshold(const ln_model *model, uint32_t point, uint32_t exit);
 
-/* The point that sessions use unless told otherwise. */
+/* The point that sessions use unless told otherwise; a default target is dropped. */
 LN_API LN_MUST_CHECK ln_status
 ln_point_set_default(ln_model *model, uint32_t point, ln_error *err);
 
@@ -731,6 +731,15 @@ LN_API LN_MUST_CHECK ln_status
 ln_target_resolve(const ln_model *model, const ln_target *target, ln_setting *out,
                   uint64_t *rows_needed, ln_error *err);
 
+/* The target that sessions use unless told otherwise, kept when the model is
+ * saved. NULL: none, the default point again. Training that policy anew drops
+ * it. LN_E_ARGUMENT, LN_E_STATE as ln_target_resolve, or with a session open. */
+LN_API LN_MUST_CHECK ln_status
+ln_target_set_default(ln_model *model, const ln_target *target, ln_error *err);
+/* LN_E_STATE if the model has none. */
+LN_API LN_MUST_CHECK ln_status
+ln_target_get_default(const ln_model *model, ln_target *out, ln_error *err);
+
 /* ---- Inference ---------------------------------------------------------- */
 
 typedef struct ln_session ln_session;
@@ -741,7 +750,8 @@ typedef struct ln_session_options {
     uint32_t threads;           /* 0: 1 */
     uint32_t use_point;         /* 1: `point` below, 0: the model's default */
     uint32_t point;
-    const ln_target *target;    /* what to choose the setting by; NULL: an operating point as it is */
+    const ln_target *target;    /* what to choose the setting by; NULL: `point`, or the model's default,
+                                   a target if it has one */
 } ln_session_options;
 #define LN_SESSION_OPTIONS_INIT { sizeof(ln_session_options), 0, 0, 0, 0, NULL }
 

@@ -235,9 +235,7 @@ public:
     void set_classes(const std::vector<std::string> &names)
     {
         const std::vector<const char *> texts = pointers(names);
-        detail::check([&](ln_error *e) {
-            return ln_model_set_classes(get(), texts.data(), nullptr, texts.size(), e);
-        });
+        detail::check([&](ln_error *e) { return ln_model_set_classes(get(), texts.data(), nullptr, texts.size(), e); });
     }
 
     // Answer i is the network's class network_classes[i].
@@ -256,9 +254,7 @@ public:
         std::size_t count = 0;
         detail::check([&](ln_error *e) { return ln_exit_candidates(get(), nullptr, 0, &count, e); });
         std::vector<ln_exit_candidate> all(count);
-        detail::check([&](ln_error *e) {
-            return ln_exit_candidates(get(), all.data(), all.size(), &count, e);
-        });
+        detail::check([&](ln_error *e) { return ln_exit_candidates(get(), all.data(), all.size(), &count, e); });
         return all;
     }
 
@@ -344,10 +340,7 @@ public:
         return i;
     }
 
-    double threshold(std::uint32_t point, std::uint32_t exit) const noexcept
-    {
-        return ln_point_threshold(get(), point, exit);
-    }
+    double threshold(std::uint32_t point, std::uint32_t exit) const noexcept { return ln_point_threshold(get(), point, exit); }
 
     void set_default_point(std::uint32_t point)
     {
@@ -390,6 +383,19 @@ public:
         if (status != nullptr)
             *status = st;
         return s;
+    }
+
+    // Sessions use it unless told otherwise; nullptr: none, the default point again.
+    void set_default_target(const ln_target *target)
+    {
+        detail::check([&](ln_error *e) { return ln_target_set_default(get(), target, e); });
+    }
+    // Throws if the model has none.
+    ln_target default_target() const
+    {
+        ln_target t = LN_TARGET_INIT;
+        detail::check([&](ln_error *e) { return ln_target_get_default(get(), &t, e); });
+        return t;
     }
 
     // Rows as this model wants them: inputs [count][C][H][W], labels [count] or nullptr.
@@ -546,9 +552,7 @@ public:
     std::vector<ln_stage_time> measure(const float *input, std::size_t rows, std::uint32_t repeats)
     {
         std::vector<ln_stage_time> times(exits_ + std::size_t{ 1 });
-        detail::check([&](ln_error *e) {
-            return ln_session_measure(get(), input, rows, repeats, times.data(), e);
-        });
+        detail::check([&](ln_error *e) { return ln_session_measure(get(), input, rows, repeats, times.data(), e); });
         return times;
     }
 

@@ -122,5 +122,5 @@ ln_status ln_point_set_default(ln_model *model, uint32_t point, ln_error *err)
     ln_status st = ln__model_change(model, "ln_point_set_default", err);
     if (st == LN_OK)
         model->default_point = point;
-    return st;
+    return st == LN_OK ? ln__target_set_default(model, NULL, err) : st;
 }

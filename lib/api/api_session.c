@@ -21,6 +21,8 @@ ln_status ln_session_open(ln_session **out, ln_model *model, const ln_session_op
         request.point = model->default_point;
     if (o.target && o.use_point)
         return ln__fail(err, LN_E_ARGUMENT, "ln_session_options: a point and a target are given; one of them");
+    if (!o.use_point && !o.target && model->default_target.struct_size)
+        o.target = &model->default_target;
     st = ln__session_open(out, model, &request, err);
     if (st < 0 || !o.target)
         return st;

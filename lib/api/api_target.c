@@ -47,3 +47,25 @@ ln_status ln_target_resolve(const ln_model *model, const ln_target *target, ln_s
     ln_status copied = ln__info_copy(out, setting, sizeof *setting, "ln_setting", err);
     return copied < 0 ? copied : st;
 }
+
+ln_status ln_target_set_default(ln_model *model, const ln_target *target, ln_error *err)
+{
+    ln_target t;
+    ln_status st = LN_OK;
+
+    LN__REQUIRE(model, "ln_target_set_default", err);
+    if (target)
+        st = ln__options_copy(&t, sizeof t, target, "ln_target", err);
+    if (st == LN_OK)
+        st = ln__model_change(model, "ln_target_set_default", err);
+    return st < 0 ? st : ln__target_set_default(model, target ? &t : NULL, err);
+}
+
+ln_status ln_target_get_default(const ln_model *model, ln_target *out, ln_error *err)
+{
+    LN__REQUIRE(model, "ln_target_get_default", err);
+    LN__REQUIRE(out, "ln_target_get_default", err);
+    if (!model->default_target.struct_size)
+        return ln__fail(err, LN_E_STATE, "the model has no target of its own; its default operating point counts");
+    return ln__info_copy(out, &model->default_target, sizeof model->default_target, "ln_target", err);
+}

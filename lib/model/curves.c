@@ -32,6 +32,7 @@ void ln__model_drop_curves(ln_model *model)
 {
     for (int32_t p = 0; p < LN__POLICIES; p++)
         ln__curve_free(&model->curves[p], &model->ctx);
+    model->default_target.struct_size = 0;
 }
 
 /* Sessions ask no gate at such a setting. */
@@ -66,6 +67,8 @@ ln_status ln__curve_store(ln_model *model, int32_t policy, const ln__settings *s
         return st;
     ln__curve_free(&model->curves[policy], &model->ctx);
     model->curves[policy] = curve;
+    if (model->default_target.policy == policy)
+        model->default_target.struct_size = 0;
     return LN_OK;
 }
 

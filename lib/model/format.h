@@ -17,6 +17,7 @@
 #define LN__KEY_POINT            "leenet.point."
 #define LN__KEY_CURVE            "leenet.curve."
 #define LN__KEY_DEFAULT_POINT    "leenet.default_point"
+#define LN__KEY_DEFAULT_TARGET   "leenet.default_target"
 #define LN__KEY_KERNELS          "leenet.kernels"
 
 /* Exactly `count` numbers separated by single spaces, all finite. */

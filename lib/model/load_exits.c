@@ -232,7 +232,9 @@ static ln_status read_points(ln_model *model, ln_error *err)
         st = read_point(model, p, err);
     if (st == LN_OK && count)
         st = read_count(&model->default_point, model, LN__KEY_DEFAULT_POINT, count - 1, err);
-    return st == LN_OK && count ? ln__curves_read(model, err) : st;
+    if (st == LN_OK && count)
+        st = ln__curves_read(model, err);
+    return st == LN_OK && count ? ln__target_read(model, err) : st;
 }
 
 ln_status ln__exits_read(ln_model *model, ln_error *err)

@@ -89,6 +89,7 @@ struct ln_model {
     ln__exit    *exits;         uint32_t n_exits;    /* by depth */
     ln__point   *points;        uint32_t n_points, default_point;
     ln__curve    curves[LN__POLICIES];
+    ln_target    default_target;    /* struct_size 0: none, the default point counts */
     ln__final    final;
     char        *kernels;       /* ln__engine_tune's text or NULL */
 
@@ -113,7 +114,7 @@ typedef struct ln__curve_basis {
     uint32_t        rows;
     double          plain_accuracy;
 } ln__curve_basis;
-/* Replaces the policy's curve. */
+/* Replaces the policy's curve; a default target that spoke of the old one is dropped. */
 ln_status ln__curve_store(ln_model *model, int32_t policy, const ln__settings *settings, const ln__curve_basis *basis, ln_error *err);
 void      ln__curve_free(ln__curve *curve, const ln__ctx *ctx);
 void      ln__model_drop_curves(ln_model *model);
@@ -127,6 +128,12 @@ void      ln__curve_print(ln__buffer *to, const ln__curve *curve, uint32_t index
 ln_status ln__curves_read(ln_model *model, ln_error *err);
 /* LN_UNCERTIFIED: *out is the first setting, *rows says how many calibration rows would do. */
 ln_status ln__target_resolve(const ln_model *model, const ln_target *target, const ln_setting **out, uint64_t *rows, ln_error *err);
+
+/* NULL: none. */
+ln_status ln__target_set_default(ln_model *model, const ln_target *target, ln_error *err);
+enum { LN__TARGET_NUMBERS = 6 };
+void      ln__target_numbers(const ln_target *target, double out[LN__TARGET_NUMBERS]);
+ln_status ln__target_read(ln_model *model, ln_error *err);
 
 /* The one all sessions share (built once, freed with the model or when it changes). */
 ln_status ln__model_shared(const ln__runnable **out, ln_model *model, ln_error *err);

@@ -142,6 +142,11 @@ static ln_status save_points(saving *s, ln_error *err)
         return ln__fail_nomem(err, &model->ctx, model->n_points * sizeof *gates);
     set_numbers(s, LN__KEY_POINTS, &(double){ model->n_points }, 1);
     set_numbers(s, LN__KEY_DEFAULT_POINT, &(double){ model->default_point }, 1);
+    if (model->default_target.struct_size) {
+        double numbers[LN__TARGET_NUMBERS];
+        ln__target_numbers(&model->default_target, numbers);
+        set_numbers(s, LN__KEY_DEFAULT_TARGET, numbers, LN__TARGET_NUMBERS);
+    }
     for (uint32_t p = 0; p < model->n_points; p++) {
         gates[p] = &model->points[p].gates;
         save_point(s, p);

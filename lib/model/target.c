@@ -5,6 +5,7 @@
  * was fixed before the calibration rows were seen, so the chance that any setting passes which truly loses
  * more than was allowed is at most 1 - confidence. The first setting never leaves early and needs no test. */
 #include "model/model.h"
+#include "model/format.h"
 
 #include <math.h>
 #include <string.h>
@@ -118,4 +119,49 @@ ln_status ln__target_resolve(const ln_model *model, const ln_target *target, con
     *out = first;
     *rows = rows_needed(curve, target);
     return LN_UNCERTIFIED;
+}
+
+/* ---- The model's own ------------------------------------------------------------------------ */
+
+ln_status ln__target_set_default(ln_model *model, const ln_target *target, ln_error *err)
+{
+    const ln_setting *setting;
+    uint64_t rows;
+
+    if (target) {
+        ln_status st = ln__target_resolve(model, target, &setting, &rows, err);
+        if (st < 0)
+            return st;
+        model->default_target = *target;
+    }
+    model->default_target.struct_size = target ? sizeof *target : 0;
+    return LN_OK;
+}
+
+void ln__target_numbers(const ln_target *t, double out[LN__TARGET_NUMBERS])
+{
+    const double numbers[LN__TARGET_NUMBERS] = { t->policy, t->cost, t->budget, t->max_drop, t->confidence, t->against };
+
+    memcpy(out, numbers, sizeof numbers);
+}
+
+ln_status ln__target_read(ln_model *model, ln_error *err)
+{
+    const char *text = ln__onnx_metadata(model->onnx, LN__KEY_DEFAULT_TARGET);
+    double v[LN__TARGET_NUMBERS];
+    ln_error why = { 0 };
+
+    if (!text)
+        return LN_OK;
+    ln_status st = ln__format_numbers(v, LN__TARGET_NUMBERS, text, LN__KEY_DEFAULT_TARGET, model->path, err);
+    if (st < 0)
+        return st;
+    if (!ln__format_whole(v[0], 0, LN__POLICIES - 1) || !ln__format_whole(v[1], LN_COST_TIME, LN_COST_MACS) ||
+        !ln__format_whole(v[5], LN_AGAINST_LABELS, LN_AGAINST_PLAIN))
+        return ln__fail(err, LN_E_FORMAT, "%s: " LN__KEY_DEFAULT_TARGET ": policy %g, cost %g or against %g is out of range",
+                        model->path, v[0], v[1], v[5]);
+    ln_target target = { .struct_size = sizeof target, .policy = (int32_t)v[0], .cost = (int32_t)v[1], .budget = v[2],
+                         .max_drop = v[3], .confidence = v[4], .against = (int32_t)v[5] };
+    st = ln__target_set_default(model, &target, &why);
+    return st < 0 ? ln__fail(err, LN_E_FORMAT, "%s: " LN__KEY_DEFAULT_TARGET ": %s", model->path, why.text) : LN_OK;
 }
