@@ -105,9 +105,14 @@ static void print_json_point(const verdict *v, size_t i)
     json j;
 
     json_start(&j, stdout);
-    json_whole(&j, "point", v->points[i]);
-    json_real(&j, "alpha", info.alpha);
-    json_text(&j, "cost", cost_name(info.cost));
+    if (v->asked->target) {     /* alpha was what its point was trained for, not what is meant */
+        json_setting(&j, &v->setting);
+    } else {
+        json_whole(&j, "point", v->points[i]);
+        json_text(&j, "policy", ln_policy_name(info.policy));
+        json_real(&j, "alpha", info.alpha);
+        json_text(&j, "cost", cost_name(info.cost));
+    }
     json_whole(&j, "rows", e->rows);
     json_real(&j, "accuracy", e->accuracy);
     json_interval(&j, e->accuracy, e->rows);
@@ -130,8 +135,6 @@ static void print_json_point(const verdict *v, size_t i)
     json_whole(&j, "batch", v->asked->rows);
     json_whole(&j, "threads", v->asked->threads);
     json_expected(&j, &info);
-    if (v->asked->target)
-        json_setting(&j, &v->setting);
     json_finish(&j);
 }
 
@@ -147,18 +150,28 @@ static void print_plain(const verdict *v)
            100 * ci.high, e->plain_ms_per_row);
 }
 
+/* What was judged: a setting of a policy, or an operating point. */
+static void print_which(table *t, const verdict *v, size_t i, const ln_point_info *info)
+{
+    table_cell(t, "%u", v->asked->target ? v->setting.index : v->points[i]);
+    if (v->asked->target || info->policy != LN_POLICY_GATE)
+        table_cell(t, "%s", ln_policy_name(v->asked->target ? v->setting.policy : info->policy));
+    else
+        table_cell(t, "%.4g", info->alpha);
+}
+
+#define COST_HEADS "accuracy|95 % interval|loss|params|macs|time|ms/row|plain ms|expected|at time"
+
 static void print_costs(const verdict *v)
 {
     table t;
 
-    table_start(&t, "point|alpha|accuracy|95 % interval|loss|params|macs|time|ms/row|plain ms|"
-                    "expected|at time");
+    table_start(&t, v->asked->target ? "setting|policy|" COST_HEADS : "point|alpha|" COST_HEADS);
     for (size_t i = 0; i < v->count; i++) {
         const ln_evaluation *e = &v->found[i];
         wilson_interval ci = wilson(e->accuracy, e->rows);
         ln_point_info info = expectation(v, i);
-        table_cell(&t, "%u", v->points[i]);
-        table_cell(&t, "%.4g", info.alpha);
+        print_which(&t, v, i, &info);
         table_cell(&t, "%.2f %%", 100 * e->accuracy);
         table_cell(&t, "%.2f..%.2f", 100 * ci.low, 100 * ci.high);
         table_cell(&t, "%.2f", 100 * (e->plain_accuracy - e->accuracy));
@@ -178,11 +191,11 @@ static void print_shares(const verdict *v)
 {
     table t;
 
-    table_start(&t, "point|exit|<value|rows|share|accuracy there");
+    table_start(&t, v->asked->target ? "setting|exit|<value|rows|share|accuracy there" : "point|exit|<value|rows|share|accuracy there");
     for (size_t i = 0; i < v->count; i++)
         for (uint32_t x = 0; x <= v->exits; x++) {
             const ln_exit_share *s = &v->found[i].exits[x];
-            table_cell(&t, "%u", v->points[i]);
+            table_cell(&t, "%u", v->asked->target ? v->setting.index : v->points[i]);
             table_cell(&t, "%u", x);
             table_cell(&t, "%s", exit_name(v->asked->model, x));
             table_cell(&t, "%llu", (unsigned long long)s->rows);

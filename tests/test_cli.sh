@@ -166,6 +166,10 @@ run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val 
     --epochs 5 --folds 2 --gate-epochs 20 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
 says "it is the result's default" 0 "^default: --policy gate --cost macs --budget 0.8$" "$LEENET" info "$work/budget.onnx"
 says "which eval uses" 0 "^setting [0-9]* of policy gate: " "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
+says "and names" 0 "^setting  *policy  *accuracy" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
+run "eval at a setting" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2 --json
+json "tells of the setting, not of a point's alpha" "d[0]['setting']['policy'] == 'gate' and d[0]['setting']['index'] > 0
+    and 'alpha' not in d[0] and 'point' not in d[0] and d[0]['expected']['macs_share'] <= 0.8"
 says "unless a point is asked for" 0 "^point  *alpha" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2 --point 0
 says "another budget wins" 0 "^setting [0-9]* of policy gate: .* at [5-9][0-9].* of its macs" \
     "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2 --budget 0.9 --cost macs
