@@ -34,7 +34,7 @@ static int parse(settings *s, int *argc, char **argv)
 {
     const cli_option options[] = {
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Options" },
-        { CLI_COUNT, 0, "--rows", "N", &s->rows, 1, 65536, "rows of one call (default: 1)" },
+        ROWS_OPTIONS(s->rows),
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
         { CLI_FLAG, 0, "--plain", NULL, &s->plain, 0, 0,
           "the whole network, no exit taken (default: early exit at the point)" },

@@ -30,7 +30,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_POINT, 0, "--point", "N|all", &s->point, 0, 1,
           "operating point, numbered from 0 (default: the model's default point or target)" },
         { CLI_FLAG, 0, "--plain", NULL, &s->plain, 0, 0, "only the network without exits" },
-        { CLI_COUNT, 0, "--rows", "N", &s->rows, 1, 65536, "rows of one call (default: 1)" },
+        ROWS_OPTIONS(s->rows),
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads of the session (default: 1)" },
         TARGET_OPTIONS(s->target),
         PREPROCESS_OPTIONS(s->preprocess),

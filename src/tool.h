@@ -153,6 +153,10 @@ int       target_say(const char *command, const ln_model *model, const ln_target
 void      target_print_needed(FILE *to, uint64_t rows, const ln_setting *never);
 double    setting_cost(const ln_setting *setting, int32_t cost);
 
+#define ROWS_OPTIONS(rows)                                                                        \
+    { CLI_COUNT, 0, "--rows", "N", &(rows), 1, 65536, "rows of one call (default: 1)" },          \
+    { CLI_COUNT, 0, "--batch", "N", &(rows), 1, 65536, "the same" }
+
 #define OUTPUT_OPTIONS(json, quiet)                                                               \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Output" },                                         \
     { CLI_FLAG, 0, "--json", NULL, &(json), 0, 0, "JSON lines instead of tables" },               \

@@ -143,6 +143,8 @@ json "info tells what is there" "len(d) == 1 and d[0]['shape'] == [1, 16, 16] an
 run "eval --plain" "$LEENET" eval $model --data $pictures --plain --json --rows 16 -q
 json "eval --plain judges" "d[0]['rows'] == 120 and d[0]['plain_accuracy'] > 0.85 and d[0]['plain_ms_per_row'] > 0
     and d[0]['interval'][0] < d[0]['plain_accuracy'] < d[0]['interval'][1]"
+run "eval --batch" "$LEENET" eval $model --data $pictures:first=9 --plain --json --batch 4 -q
+json "is --rows" "d[0]['rows'] == 9 and d[0]['batch'] == 4"
 expect "eval -q says nothing" test ! -s "$work/said"
 run "eval without operating points" "$LEENET" eval $model --data $pictures:first=10 --json
 json "is as with --plain" "set(d[0]) >= {'rows', 'plain_accuracy', 'plain_ms_per_row'} and 'point' not in d[0]"
