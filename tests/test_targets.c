@@ -301,6 +301,22 @@ START_TEST(learned_rows_do_not_calibrate)
     train_gates(model, data, &alpha, 1);
     FAILS(LN_E_ARGUMENT, ln_policy_calibrate(model, data, NULL, &err));
     ln_data_free(data);
+    /* The same rows opened again, one of them among others, and those of the gates alone. */
+    static const char *const learned[] = { DATA ":part=0/2:first=7", DATA ":part=1/20", DATA ":part=4/20", DATA ":part=7/20" };
+    ln_data *gates = rows(DATA ":part=7/10");
+    train_gates(model, gates, &alpha, 1);
+    for (size_t i = 0; i < 4; i++) {
+        data = rows(learned[i]);
+        ln_status st = ln_policy_calibrate(model, data, NULL, &err);
+        ck_assert_msg(st == (i == 1 ? LN_OK : LN_E_ARGUMENT), "%s: %s", learned[i], ln_status_name(st));
+        ck_assert_msg(i == 1 || strstr(err.text, "of these"), "%s", err.text);
+        ln_data_free(data);
+    }
+    data = rows(DATA);
+    FAILS(LN_E_ARGUMENT, ln_policy_calibrate(model, data, NULL, &err));
+    ck_assert_msg(strstr(err.text, "from 72 of these 120 rows"), "%s", err.text);
+    ln_data_free(data);
+    ln_data_free(gates);
     ln_model_free(model);
 }
 END_TEST

@@ -696,9 +696,10 @@ typedef struct ln_calibrate_options {
 #define LN_CALIBRATE_OPTIONS_INIT { sizeof(ln_calibrate_options), 0, 0, 0, NULL, NULL, NULL }
 
 /* Counts, at every setting of every policy, what it loses and gains on rows
- * that neither heads nor gates have learned from. Targets with max_drop rest on
- * these counts. Counts of an earlier call are replaced. LN_SKIPPED if pictures
- * were left out; LN_E_STATE without settings or with a session open. */
+ * that neither heads nor gates have learned from; files among them that they
+ * learned from since the model was loaded give LN_E_ARGUMENT. Targets with
+ * max_drop rest on these counts. Counts of an earlier call are replaced.
+ * LN_SKIPPED if pictures were left out; LN_E_STATE without settings or with a session open. */
 LN_API LN_MUST_CHECK ln_status
 ln_policy_calibrate(ln_model *model, ln_data *rows, const ln_calibrate_options *options, ln_error *err);
 

@@ -25,6 +25,7 @@ void ln__model_release(ln_model *model)
         return;
     ln__ctx ctx = model->ctx;
     ln__model_drop_training(model);
+    ln__learned_clear(model);
     ln__runnable_free(&model->shared, &ctx);
     ln__exits_clear(model);
     names_free(model);

@@ -43,6 +43,9 @@ typedef struct ln__curve {
 } ln__curve;
 enum { LN__POLICIES = LN_POLICY_ORACLE };   /* those that have curves */
 
+/* Rows by name; those of arrays and callbacks have none. */
+typedef struct ln__learned { uint64_t *hash; size_t slots, count; } ln__learned;
+
 /* The last linear layer replaced by one for other classes. Weight and bias have the
  * shape the network's own had, but for the number of outputs, and stand in the
  * graph's constants. */
@@ -96,6 +99,7 @@ struct ln_model {
     /* Kept between ln_exit_train and ln_gate_train; train/ knows what it is. */
     void        *training;
     void       (*training_free)(const ln__ctx *ctx, void *training);
+    ln__learned  learned;       /* rows that heads, gates and policies have seen since it was loaded */
 };
 
 void      ln__model_retain(ln_model *model);
@@ -104,6 +108,10 @@ ln_status ln__model_change(ln_model *model, const char *call, ln_error *err);
 void      ln__model_drop_points(ln_model *model);
 void      ln__model_drop_training(ln_model *model);
 void      ln__point_free(ln__point *point, const ln__ctx *ctx);
+void      ln__learned_clear(ln_model *model);
+ln_status ln__learned_add(ln_model *model, const ln_data *data, ln_error *err);
+/* How many of these were learned from, and the first of them. */
+size_t    ln__learned_among(const ln_model *model, const ln_data *data, size_t *first);
 /* Takes the point over. */
 ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err);
 

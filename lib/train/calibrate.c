@@ -158,6 +158,7 @@ static void keep_counts(counting *c)
 static ln_status check(ln_model *model, const ln_data *rows, const ln_calibrate_options *o, ln_error *err)
 {
     const ln__training *t = model->training;
+    size_t learned, first = 0;
     bool any = false;
 
     for (int32_t p = 0; p < LN__POLICIES; p++)
@@ -166,6 +167,10 @@ static ln_status check(ln_model *model, const ln_data *rows, const ln_calibrate_
         return ln__fail(err, LN_E_STATE, "the model has no settings to calibrate; train gates or policies first");
     if (t && t->data == rows)
         return ln__fail(err, LN_E_ARGUMENT, "ln_policy_calibrate: the heads have learned from these rows; give others");
+    learned = ln__learned_among(model, rows, &first);
+    if (learned)
+        return ln__fail(err, LN_E_ARGUMENT, "ln_policy_calibrate: heads or gates have learned from %zu of these %zu rows, '%s' is the "
+                        "first; give others", learned, ln_data_rows(rows), ln_data_row_name(rows, first));
     if (ln_data_rows(rows) > UINT32_MAX)
         return ln__fail(err, LN_E_LIMIT, "ln_policy_calibrate: %zu rows; at most %u", ln_data_rows(rows), UINT32_MAX);
     if (o->threads > 1024)

@@ -72,6 +72,9 @@ ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const
         memcpy(j->logits, t->logits, sizeof j->logits);
         return LN_OK;
     }
+    st = ln__learned_add(model, rows, err);
+    if (st < 0)
+        return st;
     if (!t)
         ln__log(&model->ctx, LN_LOG_WARNING, "the heads' out-of-fold answers are not kept; gates learn well only from rows that the heads "
                                              "have not seen");

@@ -207,8 +207,13 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
         return st;
     ln__model_drop_points(model);
     ln__model_drop_training(model);
+    ln__learned_clear(model);
     job.reporter = ln__reporter_make(options->progress, options->progress_payload);
-    st = make_training(&job, rows, err);
+    st = ln__learned_add(model, rows, err);
+    if (st == LN_OK && job.options.head_rows)
+        st = ln__learned_add(model, job.options.head_rows, err);
+    if (st == LN_OK)
+        st = make_training(&job, rows, err);
     if (st == LN_OK)
         st = ln__pool_new(&job.pool, &model->ctx, job.options.threads, err);
     if (st == LN_OK)
