@@ -352,6 +352,8 @@ static int run(job *b, const char *path)
     if (code == TOOL_DONE)
         code = open_data(b, &b->cal, s->cal_data);
     if (code == TOOL_DONE)
+        code = train_check_calibration(b->cal, (const ln_data *const[]){ b->data, b->head_data, b->gate_data }, 3);
+    if (code == TOOL_DONE)
         code = train(b);
     ln_model_free(b->model);
     ln_data_free(b->data);

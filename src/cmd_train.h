@@ -58,6 +58,8 @@ int train_read_budgets(train_settings *s);
 /* train_targets.c */
 void      train_set_aside(train_settings *s);   /* rows of --data for the proof, if none are given */
 size_t    train_request_count(const train_settings *s);
+/* Before hours are spent: TOOL_DONE, or the exit code after a message if rows of `cal` are among those to learn from. */
+int       train_check_calibration(const ln_data *cal, const ln_data *const *learned, size_t count);
 ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err);
 /* What was asked for first is what the model's users get. */
 ln_status train_default_target(const train_settings *s, ln_model *model, ln_error *err);

@@ -222,6 +222,33 @@ int train_report_targets(const train_settings *s, ln_model *model, ln_data *val,
     return st < 0 ? report_error(name, st, &err) : code;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int train_check_calibration(const ln_data *cal, const ln_data *const *learned, size_t count)
+{
+    size_t rows = cal ? ln_data_rows(cal) : 0;
+    const char **names = tool_alloc(rows + 1, sizeof *names), *shared = NULL;
+
+    for (size_t i = 0; i < rows; i++)
+        names[i] = ln_data_row_name(cal, i);
+    qsort(names, rows, sizeof *names, by_name);
+    for (size_t k = 0; k < count; k++)
+        for (size_t i = 0; learned[k] && !shared && i < ln_data_rows(learned[k]); i++) {
+            const char *row = ln_data_row_name(learned[k], i);
+            shared = bsearch(&row, names, rows, sizeof *names, by_name) ? row : NULL;
+        }
+    free(names);
+    if (!shared)
+        return TOOL_DONE;
+    fprintf(stderr, "leenet %s: --cal-data: '", name);
+    print_safe(stderr, shared);
+    fprintf(stderr, "' is among the rows to learn from, so that nothing could be proven; give others\n");
+    return TOOL_FAILED;
+}
+
 ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err)
 {
     ln_calibrate_options o = LN_CALIBRATE_OPTIONS_INIT;

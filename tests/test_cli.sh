@@ -184,6 +184,8 @@ placed --exits auto --budget 0.15 > "$work/placed"
 placed --exits auto > "$work/usual"
 expect "exits are placed for the budget" sh -c "test -s '$work/lines' && cmp '$work/lines' '$work/placed'"
 expect "and not as without it" sh -c "! cmp '$work/lines' '$work/usual'"
+says "calibration on rows to learn from" 1 "cal-data: '.*png' is among the rows to learn from" "$LEENET" train $model \
+    --data $pictures:part=0/2 --gate-data $pictures:part=1/2 --cal-data $pictures:part=1/6 --max-drop 5 -o "$work/x.onnx" --no-tune
 says "train of a value that is not there" 1 "no-such-value" \
     "$LEENET" train $model --data $pictures --exits no-such-value -o "$work/x.onnx" --no-tune
 
