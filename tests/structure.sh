@@ -96,6 +96,11 @@ find lib src include examples bench -type f -name '*.[ch]*' -exec wc -l {} + \
     | awk '$2 != "total" && $1 > ($2 == "include/leenet/leenet.h" ? 1100 : 650) { print $2 ": " $1 " lines" }' > "$work/long"
 judge "files can be read in one sitting" "$work/long"
 
+find bench -type f | sed 's|.*/||' | while read -r file; do
+    grep -q "^| \`$file\`" docs/INTERNALS.md || echo "$file"
+done > "$work/unnamed"
+judge "docs/INTERNALS.md names what is in bench/" "$work/unnamed"
+
 cat > "$work/table.c" <<'C'
 #include <stdio.h>
 #include "leenet/leenet.h"
