@@ -1,29 +1,12 @@
 /* test_answers.c - recorded answers, through the public header: what is replayed is what a session answers. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "leenet/leenet.h"
-
-#define DATA "tests/data/shapes.tar.gz"
-
-static ln_error err;
-#define OK(call)                                                                            \
-    do {                                                                                    \
-        ln_status ok_status = (call);                                                       \
-        ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
-    } while (0)
+#include "api_calls.h"
 
 static const double alphas[3] = { 0.02, 0.2, 0.9 };
-
-static ln_data *open_data(const char *spec)
-{
-    ln_data *data = NULL;
-    OK(ln_data_open(&data, spec, NULL, &err));
-    return data;
-}
 
 /* Rows of noise with labels to learn from: the class is where the mean is raised. */
 static ln_data *made_rows(const ln_model *model, float **memory, size_t n, unsigned seed)
@@ -180,7 +163,7 @@ END_TEST
 
 static void replay_on_shapes(int32_t head, int32_t gate)
 {
-    ln_data *learn = open_data(DATA ":part=0/2"), *judge = open_data(DATA ":part=1/2");
+    ln_data *learn = open_rows(DATA ":part=0/2"), *judge = open_rows(DATA ":part=1/2");
     ln_model *model = NULL;
 
     OK(ln_model_load(&model, "tests/data/shapes.onnx", NULL, &err));
@@ -232,7 +215,7 @@ static void replay_is_inference_at(ln_model *model, ln_data *data, const ln_answ
 
 START_TEST(every_policy_is_replayed_as_it_answers_and_none_beats_the_oracle)
 {
-    ln_data *learn = open_data(DATA ":part=0/2"), *judge = open_data(DATA ":part=1/2");
+    ln_data *learn = open_rows(DATA ":part=0/2"), *judge = open_rows(DATA ":part=1/2");
     ln_model *model = NULL;
     ln_evaluation oracle = LN_EVALUATION_INIT, found = LN_EVALUATION_INIT;
 
@@ -263,7 +246,7 @@ END_TEST
 
 START_TEST(answers_freeze_the_model_and_know_their_bounds)
 {
-    ln_data *data = open_data(DATA ":part=0/4");
+    ln_data *data = open_rows(DATA ":part=0/4");
     ln_preprocess p = LN_PREPROCESS_INIT;
     ln_model *model = NULL;
     ln_result result;
@@ -304,7 +287,7 @@ static int stop(const ln_progress *progress, void *payload)
 START_TEST(collecting_can_be_stopped_and_refuses_what_makes_no_sense)
 {
     ln_answers_options o = LN_ANSWERS_OPTIONS_INIT;
-    ln_data *data = open_data(DATA ":part=0/4");
+    ln_data *data = open_rows(DATA ":part=0/4");
     ln_model *model = NULL;
     ln_answers *answers = (ln_answers *)&o;
 
@@ -338,9 +321,5 @@ int main(void)
     tcase_add_test(t, answers_freeze_the_model_and_know_their_bounds);
     tcase_add_test(t, collecting_can_be_stopped_and_refuses_what_makes_no_sense);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

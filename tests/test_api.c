@@ -1,5 +1,4 @@
 /* test_api.c - the main job through the public header: load, exits, training, saving, answering. */
-#include <check.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -7,36 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "leenet/leenet.h"
-
-#define MODEL "tests/data/shapes.onnx"
-#define DATA "tests/data/shapes.tar.gz"
-
-static ln_error err;
-#define OK(call)                                                                            \
-    do {                                                                                    \
-        ln_status ok_status = (call);                                                       \
-        ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
-    } while (0)
-#define FAILS(status, call)                                                                 \
-    do {                                                                                    \
-        err.text[0] = '\0';                                                                 \
-        ck_assert_int_eq((call), (status));                                                 \
-        ck_assert_msg(err.text[0] != '\0', "%s says nothing", #call);                       \
-    } while (0)
+#include "api_calls.h"
 
 static ln_model *load(const char *path)
 {
     ln_model *model = NULL;
     OK(ln_model_load(&model, path, NULL, &err));
     return model;
-}
-
-static ln_data *rows(const char *spec)
-{
-    ln_data *data = NULL;
-    OK(ln_data_open(&data, spec, NULL, &err));
-    return data;
 }
 
 static const double alphas[3] = { 0.2, 0.5, 0.9 };
@@ -46,7 +22,7 @@ static void train_for(ln_model *model, int32_t head, int32_t gate, int32_t objec
     ln_exit_options e = LN_EXIT_OPTIONS_INIT;
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
     ln_gate_options g = LN_GATE_OPTIONS_INIT;
-    ln_data *data = rows(DATA ":part=0/2");
+    ln_data *data = open_rows(DATA ":part=0/2");
 
     e.head = head;
     e.hidden = 16;
@@ -74,7 +50,7 @@ static void train(ln_model *model, int32_t head, int32_t gate)
 static float *inputs(const ln_model *model, size_t n)
 {
     ln_model_info info = LN_MODEL_INFO_INIT;
-    ln_data *data = rows(DATA ":part=1/2");
+    ln_data *data = open_rows(DATA ":part=1/2");
 
     OK(ln_model_get_info(model, &info, &err));
     float *x = malloc(n * info.channels * info.height * info.width * sizeof *x);
@@ -230,7 +206,7 @@ static int stop_in_places(const ln_progress *progress, void *payload)
 START_TEST(exits_are_placed_where_they_do_most)
 {
     ln_model *model = load(MODEL);
-    ln_data *data = rows(DATA ":part=0/2");
+    ln_data *data = open_rows(DATA ":part=0/2");
     ln_place_options o = LN_PLACE_OPTIONS_INIT;
     ln_exit_options heads = LN_EXIT_OPTIONS_INIT;
     ln_place first[63], again[63];
@@ -370,7 +346,7 @@ END_TEST
 START_TEST(bad_arguments_are_named)
 {
     ln_model *model = load(MODEL), *none = NULL;
-    ln_data *data = rows(DATA);
+    ln_data *data = open_rows(DATA);
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
     ln_gate_options g = LN_GATE_OPTIONS_INIT;
     double alpha = 1.5;
@@ -411,7 +387,7 @@ static int stop_in_heads(const ln_progress *progress, void *payload)
 START_TEST(stopped_training_keeps_what_is_finished)
 {
     ln_model *model = load(MODEL);
-    ln_data *data = rows(DATA);
+    ln_data *data = open_rows(DATA);
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
     ln_exit_info first = LN_EXIT_INFO_INIT, second = LN_EXIT_INFO_INIT;
 
@@ -439,7 +415,7 @@ START_TEST(evaluation_counts_every_row_once)
     uint32_t points[2] = { 0, 2 };
 
     train(model, LN_HEAD_POOL, LN_GATE_STATISTICS);
-    ln_data *data = rows(DATA ":part=1/2");
+    ln_data *data = open_rows(DATA ":part=1/2");
     o.max_rows = 8;
     OK(ln_session_open(&session, model, &o, &err));
     judge.points = points;
@@ -513,7 +489,7 @@ START_TEST(the_last_layer_can_be_replaced)
     char path[] = "/tmp/leenet-test-XXXXXX";
     ln_model *model = load(MODEL), *again;
     ln_model_info info = LN_MODEL_INFO_INIT;
-    ln_data *data = rows(DATA);
+    ln_data *data = open_rows(DATA);
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
     ln_session *session = NULL;
     ln_evaluate_options judge = LN_EVALUATE_OPTIONS_INIT;
@@ -662,7 +638,7 @@ START_TEST(a_head_on_a_vector_is_read_back)
     ln_model *model = load(MODEL), *again;
     ln_exit_info info = LN_EXIT_INFO_INIT;
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
-    ln_data *data = rows(DATA);
+    ln_data *data = open_rows(DATA);
     int fd = mkstemp(path);
 
     close(fd);
@@ -688,7 +664,7 @@ START_TEST(an_untrained_last_layer_is_trained_after_loading)
     ln_model_info info = LN_MODEL_INFO_INIT;
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
     ln_session *session = NULL;
-    ln_data *data = rows(DATA);
+    ln_data *data = open_rows(DATA);
     ln_result result;
     int fd = mkstemp(path);
 
@@ -739,9 +715,5 @@ int main(void)
     tcase_add_test(t, convolutional_heads_suit_their_value);
     tcase_add_test(t, an_untrained_last_layer_is_trained_after_loading);
     suite_add_tcase(suite, t);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -1,22 +1,13 @@
 /* test_policy_train.c - every policy on the same heads, through the public header. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "leenet/leenet.h"
+#include "api_calls.h"
 
-#define DATA "tests/data/shapes.tar.gz"
 enum { ALL = LN_POLICY_ENSEMBLE - LN_POLICY_MAX_PROB + 1 };
-
-static ln_error err;
-#define OK(call)                                                                            \
-    do {                                                                                    \
-        ln_status ok_status = (call);                                                       \
-        ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
-    } while (0)
 
 static ln_model *trained(ln_data *data)
 {
@@ -34,13 +25,6 @@ static ln_model *trained(ln_data *data)
     p.cost = LN_COST_MACS;
     OK(ln_policy_train(model, data, &p, &err));
     return model;
-}
-
-static ln_data *open_data(const char *spec)
-{
-    ln_data *data = NULL;
-    OK(ln_data_open(&data, spec, NULL, &err));
-    return data;
 }
 
 /* From never leaving to leaving at once, each cheaper than the one before; the point stands at one of them. */
@@ -69,7 +53,7 @@ static void check_settings(const ln_model *model, int32_t policy, uint32_t point
 
 START_TEST(every_policy_gets_a_point)
 {
-    ln_data *data = open_data(DATA ":part=0/2");
+    ln_data *data = open_rows(DATA ":part=0/2");
     ln_model *model = trained(data);
     ln_policy_options p = LN_POLICY_OPTIONS_INIT;
     const int32_t again[] = { LN_POLICY_MARGIN };
@@ -99,7 +83,7 @@ END_TEST
 
 START_TEST(what_cannot_be_trained_is_refused)
 {
-    ln_data *data = open_data(DATA ":part=0/2");
+    ln_data *data = open_rows(DATA ":part=0/2");
     ln_policy_options p = LN_POLICY_OPTIONS_INIT;
     static const int32_t wrong[] = { LN_POLICY_GATE, LN_POLICY_ORACLE, -1, 99 };
     ln_model *model = NULL;
@@ -155,7 +139,7 @@ static ln_result *infer(ln_model *model, ln_data *data, uint32_t point, size_t a
 
 START_TEST(sessions_answer_as_replayed_and_as_reloaded)
 {
-    ln_data *data = open_data(DATA ":part=0/2"), *judge = open_data(DATA ":part=1/2");
+    ln_data *data = open_rows(DATA ":part=0/2"), *judge = open_rows(DATA ":part=1/2");
     ln_model *model = trained(data), *again = NULL;
     char path[] = "/tmp/leenet-policies-XXXXXX";
     ln_answers *answers = NULL;
@@ -218,17 +202,11 @@ int main(void)
 {
     Suite *suite = suite_create("policies in training and use");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(core, 240);
     tcase_add_test(core, every_policy_gets_a_point);
     tcase_add_test(core, what_cannot_be_trained_is_refused);
     tcase_add_test(core, sessions_answer_as_replayed_and_as_reloaded);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

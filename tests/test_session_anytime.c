@@ -1,29 +1,14 @@
 /* test_session_anytime.c - answers by a deadline, step by step, counters and drift. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "api_calls.h"
 #include "session/lane.h"
 
-#define MODEL "tests/data/shapes.onnx"
-#define DATA "tests/data/shapes.tar.gz"
 enum { ROWS = 24, CLASSES = 3, EXITS = 2 };
-
-static ln_error err;
-#define OK(call)                                                                            \
-    do {                                                                                    \
-        ln_status ok_status = (call);                                                       \
-        ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
-    } while (0)
-#define FAILS(status, call)                                                                 \
-    do {                                                                                    \
-        err.text[0] = '\0';                                                                 \
-        ck_assert_int_eq((call), (status));                                                 \
-        ck_assert_msg(err.text[0] != '\0', "%s says nothing", #call);                       \
-    } while (0)
 
 /* Counts what is asked for. */
 static size_t allocations;
@@ -673,9 +658,5 @@ int main(void)
     tcase_add_test(m, drift_is_seen_where_there_is_some);
     suite_add_tcase(suite, t);
     suite_add_tcase(suite, m);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

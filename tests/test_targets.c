@@ -1,35 +1,11 @@
 /* test_targets.c - settings, calibration and targets through the public header. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "leenet/leenet.h"
-
-#define MODEL "tests/data/shapes.onnx"
-#define DATA "tests/data/shapes.tar.gz"
-
-static ln_error err;
-#define OK(call)                                                                            \
-    do {                                                                                    \
-        ln_status ok_status = (call);                                                       \
-        ck_assert_msg(ok_status >= 0, "%s: %s: %s", #call, ln_status_name(ok_status), err.text); \
-    } while (0)
-#define FAILS(status, call)                                                                 \
-    do {                                                                                    \
-        err.text[0] = '\0';                                                                 \
-        ck_assert_int_eq((call), (status));                                                 \
-        ck_assert_msg(err.text[0] != '\0', "%s says nothing", #call);                       \
-    } while (0)
-
-static ln_data *rows(const char *spec)
-{
-    ln_data *data = NULL;
-    OK(ln_data_open(&data, spec, NULL, &err));
-    return data;
-}
+#include "api_calls.h"
 
 static void train_gates(ln_model *model, ln_data *data, const double *alphas, size_t n)
 {
@@ -49,7 +25,7 @@ static ln_model *trained(void)
     ln_exit_options e = LN_EXIT_OPTIONS_INIT;
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
     ln_model *model = NULL;
-    ln_data *data = rows(DATA ":part=0/2");
+    ln_data *data = open_rows(DATA ":part=0/2");
 
     OK(ln_model_load(&model, MODEL, NULL, &err));
     e.hidden = 16;
@@ -80,7 +56,7 @@ static ln_setting setting(const ln_model *model, uint32_t index)
 static void calibrate(ln_model *model, const char *spec)
 {
     ln_calibrate_options o = LN_CALIBRATE_OPTIONS_INIT;
-    ln_data *data = rows(spec);
+    ln_data *data = open_rows(spec);
 
     o.threads = 2;
     OK(ln_policy_calibrate(model, data, &o, &err));
@@ -142,7 +118,7 @@ START_TEST(calibration_counts_what_sessions_answer)
     ln_model_info info = LN_MODEL_INFO_INIT;
     ln_session_options o = LN_SESSION_OPTIONS_INIT;
     ln_session *session = NULL;
-    ln_data *data = rows(DATA ":part=1/2");
+    ln_data *data = open_rows(DATA ":part=1/2");
     size_t n = ln_data_rows(data);
     static ln_result early[MOST], full[MOST];
     static int32_t labels[MOST];
@@ -251,7 +227,7 @@ START_TEST(sessions_open_at_a_target)
     ln_target t = LN_TARGET_INIT;
     ln_setting s = LN_SETTING_INIT;
     ln_session *session = NULL;
-    ln_data *data = rows(DATA ":part=1/2");
+    ln_data *data = open_rows(DATA ":part=1/2");
 
     t.max_drop = 0.5;
     o.target = &t;
@@ -290,7 +266,7 @@ START_TEST(learned_rows_do_not_calibrate)
     ln_exit_options e = LN_EXIT_OPTIONS_INIT;
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
     static const double alpha = 0.5;
-    ln_data *data = rows(DATA ":part=0/2");
+    ln_data *data = open_rows(DATA ":part=0/2");
     ln_model *model = NULL;
 
     OK(ln_model_load(&model, MODEL, NULL, &err));
@@ -303,16 +279,16 @@ START_TEST(learned_rows_do_not_calibrate)
     ln_data_free(data);
     /* The same rows opened again, one of them among others, and those of the gates alone. */
     static const char *const learned[] = { DATA ":part=0/2:first=7", DATA ":part=1/20", DATA ":part=4/20", DATA ":part=7/20" };
-    ln_data *gates = rows(DATA ":part=7/10");
+    ln_data *gates = open_rows(DATA ":part=7/10");
     train_gates(model, gates, &alpha, 1);
     for (size_t i = 0; i < 4; i++) {
-        data = rows(learned[i]);
+        data = open_rows(learned[i]);
         ln_status st = ln_policy_calibrate(model, data, NULL, &err);
         ck_assert_msg(st == (i == 1 ? LN_OK : LN_E_ARGUMENT), "%s: %s", learned[i], ln_status_name(st));
         ck_assert_msg(i == 1 || strstr(err.text, "of these"), "%s", err.text);
         ln_data_free(data);
     }
-    data = rows(DATA);
+    data = open_rows(DATA);
     FAILS(LN_E_ARGUMENT, ln_policy_calibrate(model, data, NULL, &err));
     ck_assert_msg(strstr(err.text, "from 72 of these 120 rows"), "%s", err.text);
     ln_data_free(data);
@@ -343,7 +319,7 @@ START_TEST(a_model_keeps_its_target)
     ln_setting s = LN_SETTING_INIT, used;
     ln_session_options at_point = LN_SESSION_OPTIONS_INIT;
     ln_session *session = NULL;
-    ln_data *data = rows(DATA ":part=0/2");
+    ln_data *data = open_rows(DATA ":part=0/2");
     char path[] = "/tmp/leenet-targets-XXXXXX";
 
     FAILS(LN_E_STATE, ln_target_get_default(model, &kept, &err));
@@ -467,8 +443,6 @@ int main(void)
 {
     Suite *suite = suite_create("targets");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(core, 600);
     tcase_add_test(core, training_leaves_a_curve_and_files_keep_it);
@@ -480,9 +454,5 @@ int main(void)
     tcase_add_test(core, damaged_curves_are_refused);
     tcase_add_test(core, policies_have_names);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }
