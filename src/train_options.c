@@ -86,6 +86,8 @@ static const char name[] = "train";
     { CLI_COUNT, 0, "--augment", "N", &(s)->augment, 0, 1000,                                     \
       "further passes over pictures flipped, shifted, zoomed and recoloured at random "           \
       "(default: 0)" },                                                                           \
+    { CLI_FLAG, 0, "--unchained", NULL, &(s)->unchained, 0, 0,                                    \
+      "heads answer on their own (default: each adds a share of what the exit before said)" },    \
     { CLI_REAL, 0, "--label-smoothing", "X", &(s)->label_smoothing, 0, 0.99, "of heads (default: 0)" }, \
     { CLI_REAL, 0, "--dropout", "X", &(s)->dropout, 0, 0.99, "of what heads read (default: 0)" }, \
     { CLI_REAL, 0, "--distill", "X", &(s)->distill, 0, 1,                                         \
@@ -152,6 +154,7 @@ static void fill_defaults(train_settings *s)
     set_int(&s->cost, leenet ? LN_COST_PARAMS : LN_COST_TIME);
     set_int(&s->price, leenet ? LN_PRICE_CROSS_ENTROPY : LN_PRICE_ERROR);
     set_int(&s->objective, LN_OBJECTIVE_LEENET);
+    s->unchained |= leenet;
     if (leenet && s->gate_hidden == HIDDEN_NOT_GIVEN)
         s->gate_hidden = 0;
     if (leenet && s->threshold <= 0)

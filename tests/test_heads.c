@@ -140,7 +140,7 @@ START_TEST(folding_gives_the_same_answers_from_plain_input)
         ln__mlp_answer(&mlp, x, 1, h, after);
         for (int i = 0; i < 4; i++)
             ck_close(after[i], before[i], 1e-5, "input folded");
-        ln__mlp_fold_temperature(&mlp, 2.5f);
+        ln__mlp_fold_output(&mlp, 1.0f / 2.5f);
         ln__mlp_answer(&mlp, x, 1, h, after);
         for (int i = 0; i < 4; i++)
             ck_close(after[i], before[i] / 2.5, 1e-5, "temperature folded");

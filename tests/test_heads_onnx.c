@@ -127,6 +127,8 @@ static void make_network(network *net, const kind_of_file *kind, const ln__ctx *
         ln__head *head = &net->head[e];
         size_t count;
 
+        memset(head, 0, sizeof *head);
+        head->carry = e == 2 ? 0.4f : 0.0f;
         head->kind = e == 2 ? LN_HEAD_FLATTEN : e == 3 && kind->rank == 4 ? LN_HEAD_CONV : LN_HEAD_POOL;
         head->channels = channels[e];
         head->spatial = spatial[e];
@@ -228,6 +230,8 @@ static void write_expected(FILE *out, const network *net, const float *x)
         p[e] = malloc(size);
         describe(net, e, x, features);
         ln__mlp_answer(mlp, features, ROWS, hidden, z[e]);
+        if (e > 0)
+            ln__head_carry(&net->head[e], z[e - 1], z[e], ROWS);
         ln__softmax_rows(z[e], ROWS, classes, p[e]);
         write_output(out, "logits", e, classes, z[e]);
         for (int r = 0; r < ROWS; r++) {
@@ -342,7 +346,7 @@ static void check_refusals(const ln__onnx *onnx, const ln__ctx *ctx, int32_t cla
 
     ck_assert_int_eq(ln__gates_read(&gates, ctx, onnx, 99, EXITS, classes, &err), LN_E_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.text, "leenet/0/gate.99.statistics.w2"));
-    ck_assert_int_eq(ln__gates_read(&gates, ctx, onnx, 0, EXITS, classes == 3 ? 4 : 3, &err), LN_E_FORMAT);
+    ck_assert_int_eq(ln__gates_read(&gates, ctx, onnx, 0, EXITS, classes == 2 ? 3 : 2, &err), LN_E_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.text, "statistics of exit 0"));
     ck_assert_int_eq(ln__gates_read(&gates, ctx, onnx, 0, EXITS + 1, classes, &err), LN_E_FORMAT);
     ck_assert_ptr_null(gates.gate);
@@ -375,6 +379,10 @@ START_TEST(weights_come_back_to_the_bit)
             ck_assert_msg(ln__mlp_read(&mlp, &ctx, onnx, ln__name_make("leenet/%u/head.", e).text, &err) == LN_OK,
                           "%s", err.text);
             check_same(&mlp, &net.head[e].mlp);
+            float carry = -1;
+
+            ck_assert_msg(ln__carry_read(&carry, onnx, e, &err) == LN_OK, "%s", err.text);
+            ck_assert(carry == net.head[e].carry);
             ln__mlp_free(&mlp, &ctx);
         }
         if (net.head[3].kind == LN_HEAD_CONV)

@@ -279,8 +279,6 @@ static int32_t reference_stats(int32_t classes, uint32_t exit, const float *cons
     qsort(sorted, (size_t)classes, sizeof *sorted, descending);
     if (exit > 0)
         out[at++] = sorted[0];
-    for (int32_t c = 0; c < classes && classes <= 16; c++)
-        out[at++] = own[c];
     free(p);
     free(sorted);
     return at;

@@ -453,7 +453,8 @@ typedef struct ln_train_options {
                                    have seen them); NULL: none */
     uint32_t       augment;     /* further passes over the rows, each picture flipped, shifted, zoomed and recoloured
                                    at random; an epoch sees each row in one of its forms */
-    uint32_t       reserved;    /* 0 */
+    uint32_t       unchained;   /* 1: every head answers on its own; 0: what the exit before said is added, weighed so
+                                   that the sum fits rows held out best (less than one multiply-add per class more) */
     double         label_smoothing; /* 0 to below 1 */
     double         dropout;     /* of what a head reads, 0 to below 1 */
     double         distill;     /* 0..1: weight of the network's own probabilities against the label */

@@ -62,7 +62,17 @@ ln__cost ln__head_cost(const ln__head *head)
     /* Squares summed for the standard deviation. */
     if (ln__head_reads_pooled(head))
         cost.macs += (uint64_t)head->channels * (uint64_t)head->spatial;
+    if (head->carry != 0.0f) {
+        cost.params += 1;
+        cost.macs += (uint64_t)head->mlp.outputs;
+    }
     return cost;
+}
+
+void ln__head_carry(const ln__head *head, const float *before, float *logits, int64_t n)
+{
+    for (int64_t i = 0; head->carry != 0.0f && i < n * head->mlp.outputs; i++)
+        logits[i] += head->carry * before[i];
 }
 
 /* ---- Pooled statistics -------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "heads/heads.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 ln__name ln__name_make(const char *format, ...)
@@ -166,12 +167,44 @@ static void emit_pooled(ln__onnx_edit *edit, const char *prefix, const char *out
     emit_flatten(edit, out, all.text);
 }
 
+static void emit_carry(ln__onnx_edit *edit, const ln__head *head, const char *prefix, uint32_t exit, const char *own,
+                       const char *logits)
+{
+    static const int64_t one = 1;
+    ln__name carry = joined(prefix, "carry"), carried = joined(prefix, "carried");
+    ln__name before = ln__name_make("logits_%" PRIu32, exit - 1);
+
+    ln__onnx_add_f32(edit, carry.text, &head->carry, 1, &one);
+    ln__onnx_emit_binary(edit, "Mul", carried.text, before.text, carry.text);
+    ln__onnx_emit_binary(edit, "Add", logits, own, carried.text);
+}
+
+ln_status ln__carry_read(float *out, const ln__onnx *onnx, uint32_t exit, ln_error *err)
+{
+    ln__name prefix = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/head.", exit), full = joined(prefix.text, "carry");
+    ln__tensor carry;
+
+    *out = 0.0f;
+    if (!ln__onnx_addition(onnx, full.text, &carry))
+        return LN_OK;
+    ln_status st = find_weights(&carry, onnx, prefix.text, "carry", 1, err);
+    if (st < 0)
+        return st;
+    if (carry.dim[0] != 1)
+        return bad_size(err, prefix.text, "carry", carry.dim[0], 1);
+    memcpy(out, carry.data, sizeof *out);
+    if (exit == 0 || !isfinite(*out))
+        return ln__fail(err, LN_E_FORMAT, "initializer '%s': found %g, expected a finite number, behind the first exit", full.text,
+                        (double)*out);
+    return LN_OK;
+}
+
 void ln__head_emit(ln__onnx_edit *edit, const ln__head *head, uint32_t exit, const char *input, int32_t rank)
 {
     ln__name features = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/features", exit);
     ln__name head_prefix = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/head.", exit);
     ln__name pool_prefix = ln__name_make(LN__ONNX_PREFIX "%" PRIu32 "/", exit);
-    ln__name logits = ln__name_make("logits_%" PRIu32, exit);
+    ln__name logits = ln__name_make("logits_%" PRIu32, exit), own = ln__name_make("%sown", head_prefix.text);
 
     if (head->kind == LN_HEAD_CONV)
         ln__conv_emit(edit, head, head_prefix.text, input, features.text);
@@ -179,6 +212,8 @@ void ln__head_emit(ln__onnx_edit *edit, const ln__head *head, uint32_t exit, con
         emit_flatten(edit, features.text, input);
     else
         emit_pooled(edit, pool_prefix.text, features.text, input, rank, head);
-    ln__mlp_emit(edit, &head->mlp, head_prefix.text, features.text, logits.text);
+    ln__mlp_emit(edit, &head->mlp, head_prefix.text, features.text, head->carry != 0.0f ? own.text : logits.text);
+    if (head->carry != 0.0f)
+        emit_carry(edit, head, head_prefix.text, exit, own.text, logits.text);
     ln__onnx_add_output(edit, logits.text, head->mlp.outputs);
 }

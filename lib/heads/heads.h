@@ -37,8 +37,8 @@ ln_status ln__mlp_backward_input(const ln__mlp *mlp, int64_t n, const float *dy,
 void ln__mlp_answer(const ln__mlp *mlp, const float *x, int64_t n, float *hidden, float *y);
 /* Makes the network read (x - mean) * scale from plain x: folds both into the first layer. */
 void ln__mlp_fold_input(ln__mlp *mlp, const float *mean, const float *scale);
-/* Divides outputs by a temperature, by scaling the last layer. */
-void ln__mlp_fold_temperature(ln__mlp *mlp, float temperature);
+/* Multiplies outputs, by scaling the last layer. */
+void ln__mlp_fold_output(ln__mlp *mlp, float scale);
 
 /* ---- Convolutions in front of them, for heads that look for themselves (LN_HEAD_CONV) ---- */
 
@@ -74,6 +74,7 @@ typedef struct ln__head {
     int64_t channels, height, width, spatial;   /* of the value it reads; spatial = height * width */
     ln__mlp mlp;                /* inputs = ln__head_features; outputs = classes; params NULL: untrained */
     ln__conv conv;              /* LN_HEAD_CONV */
+    float   carry;              /* logits are the network's plus `carry` times those of the exit before; 0: its own alone */
 } ln__head;
 
 /* Zeros, for a head whose shape is known; outputs = classes. */
@@ -143,6 +144,8 @@ void      ln__conv_count_end(ln__conv_batch *batch);
 size_t    ln__conv_norms(const ln__head *head);     /* numbers normalised; the last of them are the features */
 /* Makes convolutions that learned on maps times `scale` [channels] read plain maps and need no normalisation. */
 void      ln__conv_fold(ln__conv *conv, const float *scale, const float *norm_mean, const float *norm_scale);
+/* Adds what the head takes over of the logits of the exit before to its own, both [n][classes]. */
+void    ln__head_carry(const ln__head *head, const float *before, float *logits, int64_t n);
 
 /* Mean cross entropy of logits [n][classes] against labels in [0,classes); dlogits (may be NULL) gets its
  * gradient. label_smoothing in [0,1). */
@@ -166,11 +169,12 @@ ln__name ln__name_make(const char *format, ...) LN__PRINTF(1, 2);
 
 /* Appends nodes from ONNX value `input` to graph output "logits_<exit>" [N,classes]; the features'
  * value is named "leenet/<exit>/features" for gates that read them, initializers
- * "leenet/<exit>/head.w1" and so on. `rank` of the input value. */
+ * "leenet/<exit>/head.w1" and so on. A head that carries reads "logits_<exit - 1>". `rank` of the input value. */
 void ln__head_emit(ln__onnx_edit *edit, const ln__head *head, uint32_t exit, const char *input, int32_t rank);
 /* x [N,inputs] -> out [N,outputs], initializers named prefix + "w1"... */
 void ln__mlp_emit(ln__onnx_edit *edit, const ln__mlp *mlp, const char *prefix, const char *x, const char *out);
 /* Reads what ln__mlp_emit wrote; LN_E_FORMAT names what does not fit. */
+ln_status ln__carry_read(float *out, const ln__onnx *onnx, uint32_t exit, ln_error *err);   /* 0 where there is none */
 ln_status ln__mlp_read(ln__mlp *out, const ln__ctx *ctx, const ln__onnx *onnx, const char *prefix, ln_error *err);
 /* x [N,channels,height,width] -> out [N,features], initializers named prefix + "conv1.depthwise"... */
 void ln__conv_emit(ln__onnx_edit *edit, const ln__head *head, const char *prefix, const char *x, const char *out);

@@ -107,14 +107,14 @@ void ln__mlp_fold_input(ln__mlp *mlp, const float *mean, const float *scale)
     }
 }
 
-void ln__mlp_fold_temperature(ln__mlp *mlp, float temperature)
+void ln__mlp_fold_output(ln__mlp *mlp, float scale)
 {
     size_t into_last = (size_t)(mlp->hidden > 0 ? mlp->hidden : mlp->inputs);
     size_t count = (size_t)mlp->outputs * (into_last + 1);      /* w2 and b2 lie together */
     float *w = ln__mlp_w2(mlp);
 
     for (size_t i = 0; i < count; i++)
-        w[i] /= temperature;
+        w[i] *= scale;
 }
 
 /* ---- Cost -------------------------------------------------------------------------------- */

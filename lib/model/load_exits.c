@@ -89,7 +89,11 @@ static ln_status read_head(ln_model *model, uint32_t e, ln_error *err)
         return st;
     }
     exit->head.mlp = mlp;
-    return exit->head.kind == LN_HEAD_CONV ? ln__conv_read(&exit->head.conv, &model->ctx, model->onnx, text, err) : LN_OK;
+    if (exit->head.kind == LN_HEAD_CONV)
+        st = ln__conv_read(&exit->head.conv, &model->ctx, model->onnx, text, err);
+    if (st == LN_OK)
+        st = ln__carry_read(&exit->head.carry, model->onnx, e, err);
+    return st;
 }
 
 static ln_status read_exit(ln_model *model, uint32_t e, ln_error *err)

@@ -115,8 +115,6 @@ static void emit_stats(ln__emission *shared, const char *out)
     emit_spread(&e, p.text, log_p.text);
     if (e.exit > 0)
         emit_agreement(&e, p.text);
-    if (e.classes <= LN__STATS_FULL)
-        next_part(&e, p);
     for (int32_t i = 0; i < e.parts; i++)
         parts[i] = e.part[i].text;
     ln__onnx_emit_concat(e.edit, out, parts, e.parts, 1);

@@ -14,9 +14,8 @@
  *   entropy / log(classes), log sum exp z - mean z
  *   for each earlier exit j: p . pj, and p^4 . pj / sum p^4 (what j gives to this exit's likeliest class)
  *   the largest probability of the exit before
- *   all of p                                          (16 classes or fewer)
- * All are continuous in the logits, so rounding cannot turn a gate. */
-enum { LN__STATS_FULL = 16 };
+ * All are continuous in the logits, so rounding cannot turn a gate. None tells one class from another: gates
+ * that read all of p too learn the chances of their rows (docs/accuracy.md). */
 int32_t ln__stats_count(int32_t classes, uint32_t exit);
 /* logits [exit+1][classes]: this row's at exits 0..exit; probabilities likewise (softmax of them). */
 void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logits,

@@ -7,7 +7,7 @@ int32_t ln__stats_count(int32_t classes, uint32_t exit)
 {
     int32_t own = LN__MIN(classes, 3) + (classes > 1 ? 2 : 0) + 2;
 
-    return own + 2 * (int32_t)exit + (exit > 0 ? 1 : 0) + (classes <= LN__STATS_FULL ? classes : 0);
+    return own + 2 * (int32_t)exit + (exit > 0 ? 1 : 0);
 }
 
 /* The three largest, descending; -INFINITY where there are fewer. */
@@ -85,9 +85,6 @@ void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logit
         agreement(p, probabilities[j], classes, stats);
     if (exit > 0) {
         top_three(probabilities[exit - 1], classes, top_p);
-        *stats++ = top_p[0];
+        *stats = top_p[0];
     }
-    if (classes <= LN__STATS_FULL)
-        for (int32_t c = 0; c < classes; c++)
-            *stats++ = p[c];
 }

@@ -130,6 +130,8 @@ static void record(uint32_t index, const ln__view *view, size_t row, void *paylo
         float *features = c->features + row * c->most_features;
         ln__head_describe(head, view, c->maps + row * c->most_maps, features);
         ln__mlp_answer(&head->mlp, features, 1, c->hidden + row * c->most_hidden, logits);
+        if (index > 0)
+            ln__head_carry(head, to->logits[index - 1] + at * to->classes, logits, 1);
         ask_gates(c, row, index, features);
     }
     judge_answer(to, at, index);

@@ -91,6 +91,7 @@ struct ln_session {
     bool            may_leave;  /* some row can pass a threshold; else LN__RUN_EARLY asks no gate */
     const ln_setting *setting;  /* NULL: the point as it is */
     int64_t         point;
+    bool            chained;    /* heads build on the answers of exits before */
     uint32_t        max_rows, threads;
     ln__lane       *split;      /* splits a row over all threads; NULL with one thread */
     ln__lane       *lanes;      /* one-thread workers */

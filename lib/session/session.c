@@ -184,6 +184,8 @@ ln_status ln__session_open(ln_session **out, ln_model *model, const ln__session_
     session->point = -1;
     session->max_rows = request->max_rows ? request->max_rows : 1;
     session->threads = request->threads ? request->threads : 1;
+    for (uint32_t e = 0; e < model->n_exits; e++)
+        session->chained |= model->exits[e].head.carry != 0.0f;
     atomic_init(&session->next_row, 0);
     ln__model_retain(model);
     atomic_fetch_add(&model->sessions, 1);

@@ -47,9 +47,12 @@ static float *history(ln__lane *lane, float *base, uint32_t slot, uint32_t exit)
 static void head_answer(ln__lane *lane, uint32_t exit, uint32_t slot, const float *features)
 {
     const ln_model *model = lane->session->model;
+    const ln__head *head = &model->exits[exit].head;
     float *logits = history(lane, lane->logits, slot, exit);
 
-    ln__mlp_answer(&model->exits[exit].head.mlp, features, 1, lane->hidden, logits);
+    ln__mlp_answer(&head->mlp, features, 1, lane->hidden, logits);
+    if (exit > 0)
+        ln__head_carry(head, history(lane, lane->logits, slot, exit - 1), logits, 1);
     ln__softmax_rows(logits, 1, (int32_t)model->classes, history(lane, lane->probabilities, slot, exit));
     lane->answered++;
 }
@@ -68,7 +71,7 @@ static ln__sight sight_of(ln__lane *lane, uint32_t exit, uint32_t slot, const fl
 }
 
 /* Row `at` of the pool; true if it was answered and leaves. A gate that reads features is asked before the head, which
- * then only rows that leave need (LEENet's order). */
+ * then only rows that leave need (LEENet's order), unless later heads build on it. */
 static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, size_t at, const float *features)
 {
     const ln_session *session = lane->session;
@@ -76,7 +79,7 @@ static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, s
     ln__run_mode mode = session->request->mode;
     uint32_t slot = pool->slot[at];
     ln__sight sight = sight_of(lane, exit, slot, features);
-    bool late = gates && ln__score_before_head(gates), wanted = mode == LN__RUN_STAY || mode == LN__RUN_STEP || lane->stop;
+    bool late = gates && ln__score_before_head(gates) && !session->chained, wanted = mode == LN__RUN_STAY || mode == LN__RUN_STEP || lane->stop;
 
     if (!late)
         head_answer(lane, exit, slot, features);

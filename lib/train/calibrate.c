@@ -130,9 +130,13 @@ static ln_status count_rows(counting *c, ln__reporter *reporter, ln_error *err)
     ln__reporter_begin(reporter);
     for (size_t at = 0; st == LN_OK && at < c->features.rows; at += BLOCK) {
         size_t n = LN__MIN((size_t)BLOCK, c->features.rows - at);
-        for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++)
-            st = ln__mlp_forward(&model->exits[e].head.mlp, ln__cache_row(&c->features.exit[e], at), (int64_t)n, c->hidden,
-                                 c->logits + (size_t)e * BLOCK * model->classes, err);
+        for (uint32_t e = 0; st == LN_OK && e < model->n_exits; e++) {
+            const ln__head *head = &model->exits[e].head;
+            float *logits = c->logits + (size_t)e * BLOCK * model->classes;
+            st = ln__mlp_forward(&head->mlp, ln__cache_row(&c->features.exit[e], at), (int64_t)n, c->hidden, logits, err);
+            if (st == LN_OK && e > 0)
+                ln__head_carry(head, logits - (size_t)BLOCK * model->classes, logits, (int64_t)n);
+        }
         for (size_t i = 0; st == LN_OK && i < n; i++)
             count_row(c, at + i, i);
         progress.done = at + n;

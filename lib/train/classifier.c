@@ -329,7 +329,7 @@ static ln_status finish(ln__mlp *mlp, ln__conv *conv, ln__classifying *c, ln_err
     if (t->positions > 1)
         return LN_OK;
     float temperature = (float)ln__fit_temperature(c->best, t->rows->labels, (int64_t)t->rows->rows, (int32_t)t->classes, NULL);
-    ln__mlp_fold_temperature(mlp, temperature);
+    ln__mlp_fold_output(mlp, 1.0f / temperature);
     for (size_t i = 0; i < t->rows->rows * t->classes; i++)
         c->best[i] /= temperature;
     return LN_OK;
@@ -339,7 +339,7 @@ ln_status ln__classifier_train(ln__mlp *mlp, ln__conv *conv, float *logits, ln__
                                ln__pool *pool, ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err)
 {
     ln__classifying c = { .task = task, .ctx = ctx, .best = logits };
-    ln__fit fit = { &c, task->folds, task->epochs, task->epochs, classifier_epoch, classifier_judge, classifier_keep,
+    ln__fit fit = { &c, task->folds, task->folds + 1, task->epochs, task->epochs, classifier_epoch, classifier_judge, classifier_keep,
                     task->positions > 1 ? NULL : calibrated_loss };
     ln_status st = classifying_init(&c, err);
 

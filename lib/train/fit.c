@@ -1,4 +1,4 @@
-/* fit.c - cross-fitting in lockstep: every fold's model and the one for use advance together. */
+/* fit.c - cross-fitting in lockstep: all models advance together. */
 #include "train/train.h"
 
 #include <math.h>
@@ -8,8 +8,8 @@ typedef struct fitting {
     const ln__fit *fit;
     uint32_t  epoch, workers;
     double   *loss, *right;     /* [folds] */
-    ln_status *status;          /* [folds + 1] */
-    ln_error *errors;           /* [folds + 1] */
+    ln_status *status;          /* [models] */
+    ln_error *errors;           /* [models] */
 } fitting;
 
 static void fit_some(uint32_t worker, void *payload)
@@ -17,7 +17,7 @@ static void fit_some(uint32_t worker, void *payload)
     fitting *f = payload;
     int omp = ln__omp_enter(1);
 
-    for (uint32_t m = worker; m <= f->fit->folds; m += f->workers) {
+    for (uint32_t m = worker; m < f->fit->models; m += f->workers) {
         f->status[m] = f->fit->epoch(f->fit->problem, m, f->epoch, &f->errors[m]);
         if (f->status[m] == LN_OK && m < f->fit->folds)
             f->status[m] = f->fit->judge(f->fit->problem, m, &f->loss[m], &f->right[m], &f->errors[m]);
@@ -28,7 +28,7 @@ static void fit_some(uint32_t worker, void *payload)
 static ln_status run_epoch(fitting *f, ln__pool *pool, ln_error *err)
 {
     ln__pool_run(pool, f->workers, fit_some, f);
-    for (uint32_t m = 0; m <= f->fit->folds; m++)
+    for (uint32_t m = 0; m < f->fit->models; m++)
         if (f->status[m] < 0) {
             if (err)
                 *err = f->errors[m];
@@ -66,7 +66,7 @@ static ln_status run_epochs(ln__fit_result *best, fitting *f, size_t rows, ln__p
         judge_epoch(f, rows, &now);
         if (now.loss < best->loss) {
             *best = now;
-            for (uint32_t m = 0; m <= fit->folds; m++)
+            for (uint32_t m = 0; m < fit->models; m++)
                 fit->keep(fit->problem, m);
         }
         bool last = f->epoch == fit->epochs || f->epoch - best->epoch >= fit->patience;
@@ -86,13 +86,13 @@ static ln_status run_epochs(ln__fit_result *best, fitting *f, size_t rows, ln__p
 ln_status ln__fit_run(ln__fit_result *out, const ln__fit *fit, size_t rows, ln__pool *pool, ln__reporter *reporter,
                       ln_progress *progress, const ln__ctx *ctx, ln_error *err)
 {
-    fitting f = { .fit = fit, .workers = LN__MIN(ln__pool_size(pool), fit->folds + 1) };
+    fitting f = { .fit = fit, .workers = LN__MIN(ln__pool_size(pool), fit->models) };
     ln_status st;
 
     f.loss = ln__calloc(ctx, fit->folds, sizeof *f.loss);
     f.right = ln__calloc(ctx, fit->folds, sizeof *f.right);
-    f.status = ln__calloc(ctx, fit->folds + 1, sizeof *f.status);
-    f.errors = ln__calloc(ctx, fit->folds + 1, sizeof *f.errors);
+    f.status = ln__calloc(ctx, fit->models, sizeof *f.status);
+    f.errors = ln__calloc(ctx, fit->models, sizeof *f.errors);
     if (f.loss && f.right && f.status && f.errors)
         st = run_epochs(out, &f, rows, pool, reporter, progress, err);
     else

@@ -1,4 +1,5 @@
-/* gate_fit.c - the gates of all exits fitted together, cross-fitted. */
+/* gate_fit.c - the gates of all exits fitted together, cross-fitted. The gate in use is the mean of the folds' gates: few
+ * rows tell gates little, and what one of them makes of chance the others do not (Breiman, "Bagging predictors", 1996). */
 #include "train/gate_fit.h"
 
 #include <math.h>
@@ -20,10 +21,10 @@ typedef struct gating {
     const ln__gate_task *task;
     const float   *gain;        /* NULL: the LEENet loss */
     const ln__ctx *ctx;
-    gate_learner  *learners;    /* [folds + 1] */
+    gate_learner  *learners;    /* [folds] */
     float         *z;           /* [rows][exits] out of fold, now */
     float         *best_z;      /* caller's, at the best epoch */
-    float         *params;      /* of the gates on all rows, at the best epoch */
+    float         *params;      /* [folds][n_params] at the best epoch */
     size_t         n_params;
 } gating;
 
@@ -74,7 +75,7 @@ static ln_status learner_init(gate_learner *l, const gating *g, uint32_t model, 
         at += params_of(t, e);
     }
     for (size_t r = 0; r < t->rows; r++)
-        if (model == t->folds || t->fold[r] != model)
+        if (t->fold[r] != model)
             l->order[l->n_order++] = (uint32_t)r;
     return ln__adam_new(&l->adam, g->ctx, g->n_params, err);
 }
@@ -192,11 +193,26 @@ static void gate_keep(void *problem, uint32_t model)
     gating *g = problem;
     uint32_t exits = g->task->exits;
 
-    if (model == g->task->folds)
-        memcpy(g->params, g->learners[model].params, g->n_params * sizeof(float));
-    for (size_t r = 0; model < g->task->folds && r < g->task->rows; r++)
+    memcpy(g->params + model * g->n_params, g->learners[model].params, g->n_params * sizeof(float));
+    for (size_t r = 0; r < g->task->rows; r++)
         if (g->task->fold[r] == model)
             memcpy(g->best_z + r * exits, g->z + r * exits, exits * sizeof(float));
+}
+
+/* Adds one fold's share: hidden layers stand side by side, what has none is summed. */
+static void add_share(ln__mlp *mean, const ln__mlp *part, uint32_t fold, uint32_t folds)
+{
+    size_t inputs = (size_t)part->inputs, hidden = (size_t)part->hidden, first = fold * hidden;
+    const float *last = ln__mlp_w2(part);
+    float *to = ln__mlp_w2(mean) + first;
+
+    if (hidden > 0) {
+        memcpy(ln__mlp_w1(mean) + first * inputs, ln__mlp_w1(part), hidden * inputs * sizeof(float));
+        memcpy(ln__mlp_b1(mean) + first, ln__mlp_b1(part), hidden * sizeof(float));
+    }
+    for (size_t i = 0; i < (hidden > 0 ? hidden : inputs); i++)
+        to[i] += last[i] / (float)folds;
+    *ln__mlp_b2(mean) += *ln__mlp_b2(part) / (float)folds;
 }
 
 static ln_status finish(ln__mlp *gate, const gating *g, ln_error *err)
@@ -206,11 +222,13 @@ static ln_status finish(ln__mlp *gate, const gating *g, ln_error *err)
     ln_status st = LN_OK;
 
     for (uint32_t e = 0; st == LN_OK && e < t->exits; e++) {
-        st = ln__mlp_new(&gate[e], g->ctx, (int32_t)t->input[e].width, (int32_t)t->hidden, 1, err);
-        if (st < 0)
-            break;
-        memcpy(gate[e].params, g->params + at, params_of(t, e) * sizeof(float));
-        ln__mlp_fold_input(&gate[e], t->input[e].mean, t->input[e].scale);
+        int32_t inputs = (int32_t)t->input[e].width, hidden = (int32_t)t->hidden;
+
+        st = ln__mlp_new(&gate[e], g->ctx, inputs, hidden * (int32_t)t->folds, 1, err);
+        for (uint32_t f = 0; st == LN_OK && f < t->folds; f++)
+            add_share(&gate[e], &(ln__mlp){ inputs, hidden, 1, g->params + f * g->n_params + at }, f, t->folds);
+        if (st == LN_OK)
+            ln__mlp_fold_input(&gate[e], t->input[e].mean, t->input[e].scale);
         at += params_of(t, e);
     }
     return st;
@@ -220,24 +238,24 @@ ln_status ln__gate_fit(ln__mlp *gate, float *z, const ln__gate_task *task, const
                        ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err)
 {
     gating g = { .task = task, .gain = gain, .ctx = ctx, .best_z = z };
-    ln__fit fit = { &g, task->folds, task->epochs, LN__MAX(20, task->epochs / 4), gate_epoch, gate_judge, gate_keep, NULL };
+    ln__fit fit = { &g, task->folds, task->folds, task->epochs, LN__MAX(20, task->epochs / 4), gate_epoch, gate_judge, gate_keep, NULL };
     ln__fit_result result;
     ln_status st = LN_OK;
 
     for (uint32_t e = 0; e < task->exits; e++)
         g.n_params += params_of(task, e);
-    g.learners = ln__calloc(ctx, task->folds + 1, sizeof *g.learners);
+    g.learners = ln__calloc(ctx, task->folds, sizeof *g.learners);
     g.z = ln__array(ctx, task->rows, task->exits * sizeof(float));
-    g.params = ln__array(ctx, g.n_params, sizeof(float));
+    g.params = ln__array(ctx, g.n_params, task->folds * sizeof(float));
     if (!g.learners || !g.z || !g.params)
         st = ln__fail_nomem(err, ctx, task->rows * task->exits * sizeof(float));
-    for (uint32_t m = 0; st == LN_OK && m <= task->folds; m++)
+    for (uint32_t m = 0; st == LN_OK && m < task->folds; m++)
         st = learner_init(&g.learners[m], &g, m, err);
     if (st == LN_OK)
         st = ln__fit_run(&result, &fit, task->rows, pool, reporter, progress, ctx, err);
     if (st == LN_OK)
         st = finish(gate, &g, err);
-    for (uint32_t m = 0; g.learners && m <= task->folds; m++)
+    for (uint32_t m = 0; g.learners && m < task->folds; m++)
         learner_free(&g.learners[m], task->exits, ctx);
     ln__free(ctx, g.learners);
     ln__free(ctx, g.z);

@@ -29,6 +29,8 @@ static ln_status head_logits(ln__judged *j, uint32_t e, ln_error *err)
         st = ln__mlp_forward(mlp, ln__cache_row(x, at), (int64_t)n, hidden, j->logits[e] + at * j->model->classes, err);
     }
     ln__free(&j->model->ctx, hidden);
+    if (st == LN_OK && e > 0)
+        ln__head_carry(&j->model->exits[e].head, j->logits[e - 1], j->logits[e], (int64_t)j->features->rows);
     return st;
 }
 

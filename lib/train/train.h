@@ -115,11 +115,11 @@ void      ln__judged_free(ln__judged *judged, const ln__ctx *ctx);
 ln_status ln__folds_make(uint32_t **fold, const int32_t *labels, size_t rows, uint32_t classes, uint32_t folds,
                          uint64_t seed, const ln__ctx *ctx, ln_error *err);
 
-/* Cross-fitting: models 0..folds-1 learn from the rows outside their fold and are judged on it, model `folds` learns
- * from all rows. All advance epoch by epoch; the epoch with the least loss held out wins for all of them. */
+/* Cross-fitting: models 0..folds-1 learn from the rows outside their fold and are judged on it; model `folds`, where there
+ * is one, learns from all rows. All advance epoch by epoch; the epoch with the least loss held out wins for all of them. */
 typedef struct ln__fit {
     void     *problem;
-    uint32_t  folds, epochs, patience;
+    uint32_t  folds, models, epochs, patience;  /* models: folds or folds + 1 */
     ln_status (*epoch)(void *problem, uint32_t model, uint32_t epoch, ln_error *err);   /* any thread; one per model */
     ln_status (*judge)(void *problem, uint32_t model, double *loss, double *right, ln_error *err);  /* sums over held-out rows */
     void      (*keep)(void *problem, uint32_t model);   /* this epoch is the best so far */

@@ -126,6 +126,33 @@ static ln_status check_batch(const exits_job *job, ln_error *err)
     return LN_OK;
 }
 
+/* The answer of the exit before and the head's own, weighed so that together they fit the rows that neither has learned
+ * from best. */
+static ln_status chain_head(exits_job *job, uint32_t e, ln_error *err)
+{
+    ln_model *model = job->model;
+    ln__training *t = job->training;
+    ln__exit *exit = &model->exits[e];
+    size_t rows = t->features.rows, classes = model->classes, right = 0;
+    const float *const pair[2] = { t->logits[e - 1], t->logits[e] };
+    double weight[2], *scratch = ln__array(&model->ctx, classes, 3 * sizeof *scratch);
+    float probability;
+
+    if (!scratch)
+        return ln__fail_nomem(err, &model->ctx, classes * 3 * sizeof *scratch);
+    ln__ensemble_fit(weight, pair, t->features.labels, (int64_t)rows, (int32_t)classes, 1, scratch);
+    ln__free(&model->ctx, scratch);
+    ln__mlp_fold_output(&exit->head.mlp, (float)weight[1]);
+    exit->head.carry = (float)weight[0];
+    for (size_t i = 0; i < rows * classes; i++)
+        t->logits[e][i] *= (float)weight[1];
+    ln__head_carry(&exit->head, t->logits[e - 1], t->logits[e], (int64_t)rows);
+    for (size_t r = 0; r < rows; r++)
+        right += ln__model_label(model, t->logits[e] + r * classes, true, &probability) == t->features.labels[r];
+    exit->heldout_accuracy = (double)right / (double)rows;
+    return LN_OK;
+}
+
 static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
 {
     ln_model *model = job->model;
@@ -144,8 +171,13 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
         return st;
     ln__head_free(head, &model->ctx);
     *head = learned;
+    head->carry = 0;
     exit->heldout_accuracy = result.accuracy;
-    return task.head ? ln__features_settle(&job->training->features, e, head, &job->place, err) : LN_OK;
+    if (task.head)
+        st = ln__features_settle(&job->training->features, e, head, &job->place, err);
+    if (st == LN_OK && e > 0 && !job->options.unchained)
+        st = chain_head(job, e, err);
+    return st;
 }
 
 static ln_status train_last(exits_job *job, ln_error *err)
