@@ -53,9 +53,9 @@ static const char name[] = "train";
       DEFAULT_ALPHAS ")" },                                                                       \
     { CLI_CHOICE, 0, "--gate", "stats|features|both", &(s)->gate, 0, 0,                           \
       "gates read the head's statistics, the exit's features, or both (default: stats)" },        \
-    { CLI_CHOICE, 0, "--objective", "leenet|induction|right|no-regret", &(s)->objective, 0, 0,    \
-      "gates learn the LEENet loss together, its decisions from the last gate to the first, "     \
-      "whether the head is right, or whether going on would help (default: leenet)" },            \
+    { CLI_CHOICE, 0, "--objective", "induction|leenet|right|no-regret", &(s)->objective, 0, 0,    \
+      "gates learn the LEENet loss from the last to the first, the same all together, whether "   \
+      "the head is right, or whether going on would help (default: induction)" },                 \
     { CLI_COUNT, 0, "--gate-hidden", "N", &(s)->gate_hidden, 0, 65536,                            \
       "hidden layer of a gate, 0: linear (default: 16)" },                                        \
     { CLI_CHOICE, 0, "--cost", "time|params|macs", &(s)->cost, 0, 0,                              \
@@ -86,8 +86,8 @@ static const char name[] = "train";
     { CLI_COUNT, 0, "--augment", "N", &(s)->augment, 0, 1000,                                     \
       "further passes over pictures flipped, shifted, zoomed and recoloured at random "           \
       "(default: 0)" },                                                                           \
-    { CLI_FLAG, 0, "--unchained", NULL, &(s)->unchained, 0, 0,                                    \
-      "heads answer on their own (default: each adds a share of what the exit before said)" },    \
+    { CLI_FLAG, 0, "--chained", NULL, &(s)->chained, 0, 0,                                        \
+      "to a head's answer a share of what the exit before said is added" },                       \
     { CLI_REAL, 0, "--label-smoothing", "X", &(s)->label_smoothing, 0, 0.99, "of heads (default: 0)" }, \
     { CLI_REAL, 0, "--dropout", "X", &(s)->dropout, 0, 0.99, "of what heads read (default: 0)" }, \
     { CLI_REAL, 0, "--distill", "X", &(s)->distill, 0, 1,                                         \
@@ -153,8 +153,7 @@ static void fill_defaults(train_settings *s)
     set_int(&s->gate, leenet ? LN_GATE_FEATURES : LN_GATE_STATISTICS);
     set_int(&s->cost, leenet ? LN_COST_PARAMS : LN_COST_TIME);
     set_int(&s->price, leenet ? LN_PRICE_CROSS_ENTROPY : LN_PRICE_ERROR);
-    set_int(&s->objective, LN_OBJECTIVE_LEENET);
-    s->unchained |= leenet;
+    set_int(&s->objective, leenet ? LN_OBJECTIVE_LEENET : LN_OBJECTIVE_INDUCTION);
     if (leenet && s->gate_hidden == HIDDEN_NOT_GIVEN)
         s->gate_hidden = 0;
     if (leenet && s->threshold <= 0)

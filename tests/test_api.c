@@ -175,7 +175,7 @@ END_TEST
 /* Every objective makes gates that save more the more cost weighs, at accuracies worth having. */
 START_TEST(every_objective_trades_cost_for_accuracy)
 {
-    for (int32_t objective = LN_OBJECTIVE_LEENET; objective <= LN_OBJECTIVE_NO_REGRET; objective++) {
+    for (int32_t objective = LN_OBJECTIVE_INDUCTION; objective <= LN_OBJECTIVE_NO_REGRET; objective++) {
         ln_model *model = load(MODEL);
         ln_point_info p[3] = { LN_POINT_INFO_INIT, LN_POINT_INFO_INIT, LN_POINT_INFO_INIT };
 

@@ -57,7 +57,6 @@ static void setup(void)
     OK(ln_exit_add_auto(model, EXITS, &e, &err));
     t.epochs = 4;
     t.threads = g.threads = 1;
-    t.unchained = 1;            /* or gates that read features could not be asked before the heads */
     OK(ln_exit_train(model, data, &t, &err));
     g.alphas = (double[]){ 0.02, 0.6 };
     g.n_alphas = 2;

@@ -453,8 +453,8 @@ typedef struct ln_train_options {
                                    have seen them); NULL: none */
     uint32_t       augment;     /* further passes over the rows, each picture flipped, shifted, zoomed and recoloured
                                    at random; an epoch sees each row in one of its forms */
-    uint32_t       unchained;   /* 1: every head answers on its own; 0: what the exit before said is added, weighed so
-                                   that the sum fits rows held out best (less than one multiply-add per class more) */
+    uint32_t       chained;     /* 1: what the exit before said is added to a head's answer, weighed so that the sum fits
+                                   rows held out best; 0: every head answers on its own */
     double         label_smoothing; /* 0 to below 1 */
     double         dropout;     /* of what a head reads, 0 to below 1 */
     double         distill;     /* 0..1: weight of the network's own probabilities against the label */
@@ -526,8 +526,9 @@ enum { LN_PRICE_ERROR = 0, LN_PRICE_CROSS_ENTROPY = 1 };  /* 1 for a wrong answe
 
 /* What gates learn; docs/methods.md. */
 enum {
-    LN_OBJECTIVE_LEENET = 0,        /* the LEENet loss, all gates together */
-    LN_OBJECTIVE_INDUCTION = 1,     /* last to first: is leaving here worth less than what the later gates give? */
+    LN_OBJECTIVE_INDUCTION = 0,     /* the LEENet loss, gate by gate from the last: does leaving here cost less than what the
+                                       later gates decide? */
+    LN_OBJECTIVE_LEENET = 1,        /* the LEENet loss, all gates together (LEENet) */
     LN_OBJECTIVE_RIGHT = 2,         /* the probability that the head is right */
     LN_OBJECTIVE_NO_REGRET = 3      /* the probability that it is right, or that no later exit is either */
 };
@@ -537,7 +538,7 @@ typedef struct ln_gate_options {
     const double  *alphas;      /* [n_alphas], each 0..1: weight of cost against being right; NULL: one, 0.5 */
     size_t         n_alphas;
     int32_t        input;       /* LN_GATE_* */
-    uint32_t       hidden;      /* width of the hidden layer; 0: 16; UINT32_MAX: linear */
+    uint32_t       hidden;      /* width of the hidden layer in each fold's gate; 0: 16; UINT32_MAX: linear */
     int32_t        cost;        /* LN_COST_*: what alpha weighs */
     int32_t        price;       /* LN_PRICE_*: what being wrong costs */
     double         threshold;   /* of every gate; 0: chosen on the rows of training */
@@ -554,10 +555,13 @@ typedef struct ln_gate_options {
 #define LN_GATE_OPTIONS_INIT \
     { sizeof(ln_gate_options), NULL, 0, 0, 0, 0, 0, 0.0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 
-/* Trains the gates of all exits, by default together with the LEENet loss, one
- * operating point per alpha, added behind those there are:
- *   (1 - alpha) * mean sum_i p_i CE_i + alpha * mean sum_i p_i cost_i,
+/* Trains the gates of all exits by the LEENet loss, one operating point per
+ * alpha, added behind those there are:
+ *   (1 - alpha) * mean sum_i p_i price_i + alpha * mean sum_i p_i cost_i,
  *   p_i = g_i * prod_{j<i} (1 - g_j), g_E = 1.
+ * By default from the last gate to the first, each against what those behind it
+ * decide; LN_OBJECTIVE_LEENET descends all gates together. A gate is the mean of
+ * those that were fitted on the rows outside each fold.
  * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only
  * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold

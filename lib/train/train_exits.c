@@ -175,7 +175,7 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
     exit->heldout_accuracy = result.accuracy;
     if (task.head)
         st = ln__features_settle(&job->training->features, e, head, &job->place, err);
-    if (st == LN_OK && e > 0 && !job->options.unchained)
+    if (st == LN_OK && e > 0 && job->options.chained)
         st = chain_head(job, e, err);
     return st;
 }

@@ -37,8 +37,8 @@ static ln_status fill_defaults(ln_gate_options *o, ln_error *err)
             return ln__fail(err, LN_E_ARGUMENT, "alpha %g; 0..1", o->alphas[i]);
     if (o->input < LN_GATE_STATISTICS || o->input > LN_GATE_BOTH)
         return ln__fail(err, LN_E_ARGUMENT, "gate input %d; LN_GATE_STATISTICS, _FEATURES and _BOTH are known", o->input);
-    if (o->objective < LN_OBJECTIVE_LEENET || o->objective > LN_OBJECTIVE_NO_REGRET)
-        return ln__fail(err, LN_E_ARGUMENT, "objective %d; LN_OBJECTIVE_LEENET, _INDUCTION, _RIGHT and _NO_REGRET are known",
+    if (o->objective < LN_OBJECTIVE_INDUCTION || o->objective > LN_OBJECTIVE_NO_REGRET)
+        return ln__fail(err, LN_E_ARGUMENT, "objective %d; LN_OBJECTIVE_INDUCTION, _LEENET, _RIGHT and _NO_REGRET are known",
                         o->objective);
     if (o->cost < LN_COST_TIME || o->cost > LN_COST_MACS)
         return ln__fail(err, LN_E_ARGUMENT, "cost %d; LN_COST_TIME, _PARAMS and _MACS are known", o->cost);
