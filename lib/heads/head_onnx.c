@@ -187,7 +187,7 @@ ln_status ln__carry_read(float *out, const ln__onnx *onnx, uint32_t exit, ln_err
     *out = 0.0f;
     if (!ln__onnx_addition(onnx, full.text, &carry))
         return LN_OK;
-    ln_status st = find_weights(&carry, onnx, prefix.text, "carry", 1, err);
+    ln_status st = ln__weights_find(&carry, onnx, prefix.text, "carry", 1, err);
     if (st < 0)
         return st;
     if (carry.dim[0] != 1)
