@@ -295,9 +295,9 @@ END_TEST
 
 START_TEST(costs_count_what_a_row_needs)
 {
-    ln__head head = { LN_HEAD_POOL, 1, 64, 7, 7, 49, { 192, 32, 10, NULL }, { 0 } };
-    ln__head one_pixel = { LN_HEAD_POOL, 1, 64, 1, 1, 1, { 64, 32, 10, NULL }, { 0 } };
-    ln__head cells = { LN_HEAD_POOL, 4, 16, 32, 32, 1024, { 16 * 33, 32, 10, NULL }, { 0 } };
+    ln__head head = { LN_HEAD_POOL, 1, 64, 7, 7, 49, { 192, 32, 10, NULL }, { 0 }, 0 };
+    ln__head one_pixel = { LN_HEAD_POOL, 1, 64, 1, 1, 1, { 64, 32, 10, NULL }, { 0 }, 0 };
+    ln__head cells = { LN_HEAD_POOL, 4, 16, 32, 32, 1024, { 16 * 33, 32, 10, NULL }, { 0 }, 0 };
     ln__cost cost = ln__head_cost(&head);
 
     ck_assert_int_eq((int)ln__head_features(&head), 192);
