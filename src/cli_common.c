@@ -64,6 +64,17 @@ int load_model(ln_model **out, const char *command, const char *path, progress *
     return st < 0 ? report_error(command, st, &err) : TOOL_DONE;
 }
 
+int load_data(ln_data **out, const char *command, const char *spec, const char *class_map, bool skip_bad)
+{
+    ln_data_options options = LN_DATA_OPTIONS_INIT;
+    ln_error err = { 0 };
+
+    options.class_map = class_map;
+    options.skip_bad = skip_bad;
+    ln_status st = ln_data_open(out, spec, &options, &err);
+    return st < 0 ? report_error(command, st, &err) : TOOL_DONE;
+}
+
 void print_skipped(const char *command, const ln_data *data)
 {
     const char *line;

@@ -7,7 +7,7 @@
 
 static const char name[] = "compare";
 
-enum { MOST_BUDGETS = 200, MOST_POLICIES = LN_POLICY_ORACLE };
+enum { MOST_POLICIES = LN_POLICY_ORACLE };
 
 typedef struct settings {
     const char      *data, *class_map, *policies, *budgets, *output, *csv;
@@ -36,6 +36,7 @@ typedef struct comparison {
                                    over the budgets that both keep */
     estimate   *gain;           /* [policies][budgets + 1] of these */
     ln_evaluation oracle;
+    figures     figures;
 } comparison;
 
 static int parse(settings *s, int *argc, char **argv)
@@ -44,16 +45,11 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },
         { CLI_TEXT, 0, "--data", "SPEC", &s->data, 0, 0,
           "labelled pictures that nothing was trained, calibrated or chosen on (required)" },
-        { CLI_TEXT, 0, "--class-map", "FILE[:all]", &s->class_map, 0, 0,
-          "tab-separated lines folder, network class: judge among these classes (:all: among every "
-          "class of the network)" },
-        { CLI_FLAG, 0, "--skip-bad", NULL, &s->skip_bad, 0, 0,
-          "leave out pictures that cannot be read (default: fail)" },
+        JUDGED_OPTIONS(s),
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "What is compared" },
         { CLI_TEXT, 0, "--policies", "A,B...", &s->policies, 0, 0,
           "the first is compared with the others (default: all the model has settings of, gate first)" },
-        { CLI_TEXT, 0, "--budgets", "A,B...|FROM:TO:COUNT", &s->budgets, 0, 0,
-          "shares of the plain network's cost (default: 0.05:1:20)" },
+        BUDGETS_OPTION(s->budgets),
         { CLI_CHOICE, 0, "--cost", "time|params|macs", &s->cost, 0, 0, "what budgets speak of (default: time)" },
         { CLI_FLAG, 0, "--equal", NULL, &s->equal, 0, 0,
           "at each budget the two settings whose cost on these rows encloses it, mixed to spend exactly as much "
@@ -62,11 +58,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_WHOLE, 0, "--seed", "N", &s->seed, 0, 0, "of the bootstrap (default: 0)" },
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
         PREPROCESS_OPTIONS(s->preprocess),
-        { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Output" },
-        { CLI_TEXT, 0, "--csv", "FILE", &s->csv, 0, 0, "the table as CSV (default: none; with -o beside the picture)" },
-        { CLI_TEXT, 'o', "--output", "FILE.svg|.png", &s->output, 0, 0, "a picture, drawn by gnuplot (default: none)" },
-        { CLI_FLAG, 0, "--json", NULL, &s->json, 0, 0, "JSON lines instead of tables" },
-        { CLI_FLAG, 'q', "--quiet", NULL, &s->quiet, 0, 0, "no progress on standard error" },
+        FIGURES_OPTIONS(s, s->quiet),
         CLI_END
     };
     const cli c = { name, "MODEL --data SPEC [options]",
@@ -349,15 +341,6 @@ static void print_tables(const comparison *c)
     print_gains(c);
 }
 
-static void json_estimate(json *j, const char *key, const estimate *e)
-{
-    json_open(j, key, '{');
-    json_real(j, "mean", e->mean);
-    json_real(j, "low", e->low);
-    json_real(j, "high", e->high);
-    json_close(j, '}');
-}
-
 static void print_json(const comparison *c)
 {
     json j;
@@ -394,8 +377,10 @@ static void print_json(const comparison *c)
         }
 }
 
-static void write_csv(const comparison *c, FILE *to)
+static void write_csv(const void *of, FILE *to)
 {
+    const comparison *c = of;
+
     fputs("policy,budget,setting,accuracy,params_share,macs_share,time_share,within,difference,low,high\n", to);
     for (size_t p = 0; p < c->n_policies; p++)
         for (size_t b = 0; b < c->budgets.count; b++) {
@@ -407,12 +392,10 @@ static void write_csv(const comparison *c, FILE *to)
         }
 }
 
-static int draw(const comparison *c)
+static void draw(const void *of, FILE *to)
 {
-    FILE *to = plot_begin(c->s->output);
+    const comparison *c = of;
 
-    if (!to)
-        return plot_end(to, name, c->s->output);
     fprintf(to, "set xlabel '%s, %% of the plain network'\nset ylabel 'accuracy, %%'\n", c->s->cost == LN_COST_MACS ? "multiply-adds" : cost_name(c->s->cost));
     for (size_t p = 0; p < c->n_policies; p++) {
         fprintf(to, "$policy%zu << EOD\n", p);
@@ -425,26 +408,9 @@ static int draw(const comparison *c)
     for (size_t p = 0; p < c->n_policies; p++)
         fprintf(to, "$policy%zu using 1:2 with linespoints lw %d pt 7 ps %s lt %zu title '%s', ", p, p ? 1 : 3, p ? "0.4" : "0.6", p + 1, ln_policy_name(c->policy[p]));
     fputs("$oracle using 1:2 with points pt 3 lc rgb '#14181f' title 'oracle'\n", to);
-    return plot_end(to, name, c->s->output);
 }
 
 /* ---- The command ------------------------------------------------------------------------------------- */
-
-static int write_files(const comparison *c)
-{
-    char *beside = c->s->output && !c->s->csv ? plot_data_path(c->s->output) : NULL;
-    const char *path = beside ? beside : c->s->csv;
-    int code = TOOL_DONE;
-
-    if (path) {
-        FILE *to = output_open(name, path);
-        if (to)
-            write_csv(c, to);
-        code = to ? output_close(name, path, to) : TOOL_FAILED;
-    }
-    free(beside);
-    return code == TOOL_DONE && c->s->output ? draw(c) : code;
-}
 
 static int compare(comparison *c, progress *p)
 {
@@ -468,35 +434,28 @@ static int compare(comparison *c, progress *p)
         print_json(c);
     else
         print_tables(c);
-    return write_files(c);
+    return figures_save(&c->figures);
 }
 
 static int run(comparison *c, const char *path, progress *p)
 {
     const settings *s = c->s;
-    ln_data_options options = LN_DATA_OPTIONS_INIT;
-    ln_error err = { 0 };
     int code = s->policies ? policies_read(c->policy, &c->n_policies, name, s->policies) : TOOL_DONE;
 
-    if (code == TOOL_DONE && !list_read(&c->budgets, s->budgets ? s->budgets : "0.05:1:20", 1e-6, 1e3, MOST_BUDGETS))
-        code = cli_wrong(name, "--budgets: '%s' is neither a list of shares above 0 (0.25,0.5) nor FROM:TO:COUNT with COUNT from 2 to %d",
-                         s->budgets, MOST_BUDGETS);
-    if (code == TOOL_DONE && s->output)
-        code = check_result(name, s->output, path);
-    if (code == TOOL_DONE && s->csv)
-        code = check_result(name, s->csv, path);
+    if (code == TOOL_DONE)
+        code = budgets_read(&c->budgets, name, s->budgets);
+    c->figures = (figures){ name, s->output, s->csv, write_csv, draw, c };
+    if (code == TOOL_DONE)
+        code = figures_check(&c->figures, path);
     if (code == TOOL_DONE)
         code = load_model(&c->model, name, path, p);
     if (code == TOOL_DONE)
         code = preprocess_apply(name, &s->preprocess, c->model);
     if (code == TOOL_DONE)
         code = check_policies(c);
-    if (code != TOOL_DONE)
-        return code;
-    options.class_map = s->class_map;
-    options.skip_bad = s->skip_bad;
-    ln_status st = ln_data_open(&c->data, s->data, &options, &err);
-    return st < 0 ? report_error(name, st, &err) : compare(c, p);
+    if (code == TOOL_DONE)
+        code = load_data(&c->data, name, s->data, s->class_map, s->skip_bad);
+    return code == TOOL_DONE ? compare(c, p) : code;
 }
 
 int cmd_compare(int argc, char **argv)

@@ -21,11 +21,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_TEXT, 0, "--data", "SPEC", &s->data, 0, 0,
           "labelled pictures: a folder of class folders, a .tar[.gz] of one, IDX images or a CIFAR "
           "batch; may end in :part=K/M, :not=K/M, :share=K/M, :first=N, :skip=N (required)" },
-        { CLI_TEXT, 0, "--class-map", "FILE[:all]", &s->class_map, 0, 0,
-          "tab-separated lines folder, network class: judge among these classes (:all: among every "
-          "class of the network)" },
-        { CLI_FLAG, 0, "--skip-bad", NULL, &s->skip_bad, 0, 0,
-          "leave out pictures that cannot be read (default: fail)" },
+        JUDGED_OPTIONS(s),
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "What is judged" },
         { CLI_POINT, 0, "--point", "N|all", &s->point, 0, 1,
           "operating point, numbered from 0 (default: the model's default point or target)" },
@@ -82,23 +78,17 @@ static int choose_point(settings *s, const ln_model *model, bool targeted)
 
 static int run(settings *s, ln_model *model, progress *p)
 {
-    ln_data_options options = LN_DATA_OPTIONS_INIT;
     ln_target target;
     bool targeted = target_pick(&target, &s->target, model, s->plain || s->point != POINT_DEFAULT);
     ln_data *data;
-    ln_error err = { 0 };
-    ln_status st;
     int code = choose_point(s, model, targeted);
 
     if (code == TOOL_DONE)
         code = preprocess_apply(name, &s->preprocess, model);
+    if (code == TOOL_DONE)
+        code = load_data(&data, name, s->data, s->class_map, s->skip_bad);
     if (code != TOOL_DONE)
         return code;
-    options.class_map = s->class_map;
-    options.skip_bad = s->skip_bad;
-    st = ln_data_open(&data, s->data, &options, &err);
-    if (st < 0)
-        return report_error(name, st, &err);
     if (targeted)
         code = target_say(name, model, &target);
     if (code == TOOL_DONE)

@@ -21,11 +21,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },
         { CLI_TEXT, 0, "--data", "SPEC", &s->data, 0, 0,
           "labelled pictures to judge on, better none that were trained on (required)" },
-        { CLI_TEXT, 0, "--class-map", "FILE[:all]", &s->class_map, 0, 0,
-          "tab-separated lines folder, network class: judge among these classes (:all: among every "
-          "class of the network)" },
-        { CLI_FLAG, 0, "--skip-bad", NULL, &s->skip_bad, 0, 0,
-          "leave out pictures that cannot be read (default: fail)" },
+        JUDGED_OPTIONS(s),
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "The page" },
         { CLI_TEXT, 'o', "--output", "OUT.html", &s->output, 0, 0, "where the page goes (required)" },
         { CLI_TEXT, 0, "--class", "NAME", &s->class, 0, 0,
@@ -305,10 +301,8 @@ static void report_free(report *r)
 
 static int run(report *r, const settings *s, progress *p)
 {
-    ln_data_options options = LN_DATA_OPTIONS_INIT;
     ln_error err = { 0 };
     int code = check_result(name, s->output, r->model_path);
-    ln_status st;
 
     if (code == TOOL_DONE)
         code = load_model(&r->model, name, r->model_path, p);
@@ -318,15 +312,12 @@ static int run(report *r, const settings *s, progress *p)
         code = find_point(r, s);
     if (code == TOOL_DONE)
         code = find_class(r, s);
+    if (code == TOOL_DONE)
+        code = load_data(&r->data, name, s->data, s->class_map, s->skip_bad);
     if (code != TOOL_DONE)
         return code;
-    options.class_map = s->class_map;
-    options.skip_bad = s->skip_bad;
-    st = ln_data_open(&r->data, s->data, &options, &err);
-    if (st >= 0)
-        st = collect(r, s, p, &err);
-    if (r->data)
-        print_skipped(name, r->data);
+    ln_status st = collect(r, s, p, &err);
+    print_skipped(name, r->data);
     return st < 0 ? report_error(name, st, &err) : write_page(r, s);
 }
 

@@ -8,7 +8,7 @@
 
 static const char name[] = "sweep";
 
-enum { MOST_BUDGETS = 200, MOST_SIZES = 100 };
+enum { MOST_SIZES = 100 };
 enum { ACCURACY, EXIT, MACS, TIME, FIGURES };
 
 typedef struct settings {
@@ -37,6 +37,7 @@ typedef struct sweep {
     size_t    done;             /* of them: sizes that came to an end */
     log_line  scaling;
     progress  p;
+    figures   figures;
 } sweep;
 
 #define SWEEP_TRAIN_OPTIONS(t)                                                                    \
@@ -65,8 +66,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_TEXT, 0, "--class-map", "FILE[:all]", &t->class_map, 0, 0, "as in train" },
         { CLI_FLAG, 0, "--skip-bad", NULL, &t->skip_bad, 0, 0, "leave out pictures that cannot be read (default: fail)" },
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "What is swept" },
-        { CLI_TEXT, 0, "--budgets", "A,B...|FROM:TO:COUNT", &s->budgets, 0, 0,
-          "shares of the plain network's cost (default: 0.05:1:20)" },
+        BUDGETS_OPTION(s->budgets),
         { CLI_TEXT, 0, "--sizes", "A,B...|FROM:TO:COUNT", &s->sizes, 0, 0,
           "per cent of --data to train on, the same of every class; each size trains anew, and a smaller one is part of "
           "a larger (default: 100)" },
@@ -74,11 +74,7 @@ static int parse(settings *s, int *argc, char **argv)
         SWEEP_TRAIN_OPTIONS(t),
         { CLI_COUNT, 0, "--draws", "N", &s->draws, 100, 100000, "bootstrap draws (default: 1000)" },
         PREPROCESS_OPTIONS(t->preprocess),
-        { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Output" },
-        { CLI_TEXT, 0, "--csv", "FILE", &s->csv, 0, 0, "the figures as CSV (default: none; with -o beside the picture)" },
-        { CLI_TEXT, 'o', "--output", "FILE.svg|.png", &s->output, 0, 0, "a picture, drawn by gnuplot (default: none)" },
-        { CLI_FLAG, 0, "--json", NULL, &s->json, 0, 0, "JSON lines instead of tables" },
-        { CLI_FLAG, 'q', "--quiet", NULL, &t->quiet, 0, 0, "no progress on standard error" },
+        FIGURES_OPTIONS(s, t->quiet),
         CLI_END
     };
     const cli c = { name, "MODEL --data SPEC --val SPEC [options]",
@@ -210,18 +206,6 @@ static ln_status judge_size(judgement *j, sweep *w, stretch *of, ln_error *err)
     return LN_OK;
 }
 
-static int open_data(const sweep *w, ln_data **out, const char *spec)
-{
-    ln_data_options options = LN_DATA_OPTIONS_INIT;
-    ln_error err = { 0 };
-    ln_status st;
-
-    options.class_map = w->s->train.class_map;
-    options.skip_bad = w->s->train.skip_bad;
-    st = ln_data_open(out, spec, &options, &err);
-    return st < 0 ? report_error(name, st, &err) : TOOL_DONE;
-}
-
 static int sweep_size(sweep *w, stretch *of)
 {
     char *spec = part_of(w->s->train.data, of->percent);
@@ -234,7 +218,7 @@ static int sweep_size(sweep *w, stretch *of)
     if (code == TOOL_DONE)
         code = preprocess_apply(name, &w->s->train.preprocess, j.model);
     if (code == TOOL_DONE)
-        code = open_data(w, &data, spec);
+        code = load_data(&data, name, spec, w->s->train.class_map, w->s->train.skip_bad);
     if (code == TOOL_DONE) {
         of->train_rows = ln_data_rows(data);
         if (!w->s->train.quiet)
@@ -305,15 +289,6 @@ static void print_tables(const sweep *w)
         print_scaling(w);
 }
 
-static void json_estimate(json *j, const char *key, const estimate *e)
-{
-    json_open(j, key, '{');
-    json_real(j, "mean", e->mean);
-    json_real(j, "low", e->low);
-    json_real(j, "high", e->high);
-    json_close(j, '}');
-}
-
 static const char *const figure_names[FIGURES] = { "accuracy", "exit", "macs_share", "time_share" };
 
 static void print_json(const sweep *w)
@@ -346,8 +321,10 @@ static void print_json(const sweep *w)
     json_finish(&j);
 }
 
-static void write_csv(const sweep *w, FILE *to)
+static void write_csv(const void *of, FILE *to)
 {
+    const sweep *w = of;
+
     fputs("train_rows,swept,at", to);
     for (int f = 0; f < FIGURES; f++)
         fprintf(to, ",%s,%s_low,%s_high", figure_names[f], figure_names[f], figure_names[f]);
@@ -396,37 +373,18 @@ static void draw_scaling(const sweep *w, FILE *to)
             100 * w->scaling.a, 100 * w->scaling.b);
 }
 
-static int draw(const sweep *w)
+static void draw(const void *of, FILE *to)
 {
-    FILE *to = plot_begin(w->s->output);
+    const sweep *w = of;
 
-    if (to) {
-        if (w->done > 1)
-            fputs("set multiplot layout 1,2\n", to);
-        draw_curves(w, to);
-        if (w->done > 1)
-            draw_scaling(w, to);
-    }
-    return plot_end(to, name, w->s->output);
+    if (w->done > 1)
+        fputs("set multiplot layout 1,2\n", to);
+    draw_curves(w, to);
+    if (w->done > 1)
+        draw_scaling(w, to);
 }
 
 /* ---- The command ------------------------------------------------------------------------------------------- */
-
-static int write_files(const sweep *w)
-{
-    char *beside = w->s->output && !w->s->csv ? plot_data_path(w->s->output) : NULL;
-    const char *path = beside ? beside : w->s->csv;
-    int code = TOOL_DONE;
-
-    if (path) {
-        FILE *to = output_open(name, path);
-        if (to)
-            write_csv(w, to);
-        code = to ? output_close(name, path, to) : TOOL_FAILED;
-    }
-    free(beside);
-    return code == TOOL_DONE && w->s->output ? draw(w) : code;
-}
 
 static void fit_scaling(sweep *w)
 {
@@ -465,19 +423,16 @@ static int sweep_sizes(sweep *w)
 static int run(sweep *w)
 {
     const settings *s = w->s;
-    int code = TOOL_DONE;
+    int code;
 
-    if (!list_read(&w->budgets, s->budgets ? s->budgets : "0.05:1:20", 1e-6, 1e3, MOST_BUDGETS))
-        return cli_wrong(name, "--budgets: '%s' is neither a list of shares above 0 (0.25,0.5) nor FROM:TO:COUNT with COUNT from 2 to %d",
-                         s->budgets, MOST_BUDGETS);
+    if (budgets_read(&w->budgets, name, s->budgets) != TOOL_DONE)
+        return TOOL_USAGE;
     if (!list_read(&w->sizes, s->sizes ? s->sizes : "100", 1, 100, MOST_SIZES))
         return cli_wrong(name, "--sizes: '%s' is neither a list of per cents from 1 to 100 (10,20,40,70,100) nor FROM:TO:COUNT", s->sizes);
-    if (s->output)
-        code = check_result(name, s->output, w->path);
-    if (code == TOOL_DONE && s->csv)
-        code = check_result(name, s->csv, w->path);
+    w->figures = (figures){ name, s->output, s->csv, write_csv, draw, w };
+    code = figures_check(&w->figures, w->path);
     if (code == TOOL_DONE)
-        code = open_data(w, &w->val, s->train.val);
+        code = load_data(&w->val, name, s->train.val, s->train.class_map, s->train.skip_bad);
     if (code == TOOL_DONE)
         code = sweep_sizes(w);
     if (w->done == 0)
@@ -488,7 +443,7 @@ static int run(sweep *w)
         print_json(w);
     else
         print_tables(w);
-    int written = write_files(w);
+    int written = figures_save(&w->figures);
     return code == TOOL_DONE ? written : code;
 }
 

@@ -17,16 +17,7 @@ typedef struct job {
 
 static int open_data(const job *b, ln_data **out, const char *spec)
 {
-    ln_data_options options = LN_DATA_OPTIONS_INIT;
-    ln_error err = { 0 };
-    ln_status st;
-
-    if (!spec)
-        return TOOL_DONE;
-    options.class_map = b->s->class_map;
-    options.skip_bad = b->s->skip_bad;
-    st = ln_data_open(out, spec, &options, &err);
-    return st < 0 ? report_error(name, st, &err) : TOOL_DONE;
+    return spec ? load_data(out, name, spec, b->s->class_map, b->s->skip_bad) : TOOL_DONE;
 }
 
 /* The data set's names become the model's where classes agree and it has none;

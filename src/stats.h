@@ -14,6 +14,35 @@ void bootstrap(estimate *out, const float *values, size_t rows, size_t width, ui
 typedef struct log_line { double a, b, r2; } log_line;
 log_line fit_log_line(const double *x, const double *y, size_t n);
 
+void json_estimate(json *j, const char *key, const estimate *e);   /* as a member of the open object */
+
+/* ---- Over budgets (cli_figures.c) ----------------------------------------------------------- */
+
+/* NULL: twenty, evenly. TOOL_DONE or the exit code; `out` is the caller's to free in any case. */
+int budgets_read(cli_list *out, const char *command, const char *text);
+
+/* Where figures go: a CSV file, by itself or beside a picture. */
+typedef struct figures {
+    const char *command, *output, *csv;     /* the picture, the table; NULL: none */
+    void      (*write)(const void *of, FILE *to);
+    void      (*plot)(const void *of, FILE *script);
+    const void *of;
+} figures;
+/* Before long work, and after it: TOOL_DONE or the exit code. */
+int figures_check(const figures *f, const char *model);
+int figures_save(const figures *f);
+
+#define BUDGETS_OPTION(to)                                                                        \
+    { CLI_TEXT, 0, "--budgets", "A,B...|FROM:TO:COUNT", &(to), 0, 0,                              \
+      "shares of the plain network's cost (default: 0.05:1:20)" }
+
+#define FIGURES_OPTIONS(s, silent)                                                                \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Output" },                                         \
+    { CLI_TEXT, 0, "--csv", "FILE", &(s)->csv, 0, 0, "the figures as CSV (default: none; with -o beside the picture)" }, \
+    { CLI_TEXT, 'o', "--output", "FILE.svg|.png", &(s)->output, 0, 0, "a picture, drawn by gnuplot (default: none)" }, \
+    { CLI_FLAG, 0, "--json", NULL, &(s)->json, 0, 0, "JSON lines instead of tables" },            \
+    { CLI_FLAG, 'q', "--quiet", NULL, &(silent), 0, 0, "no progress on standard error" }
+
 /* ---- Pictures by gnuplot (cli_plot.c) ------------------------------------------------------ */
 
 /* TOOL_DONE, or the exit code where `path` ends in neither .svg nor .png. */

@@ -153,6 +153,13 @@ int       target_say(const char *command, const ln_model *model, const ln_target
 void      target_print_needed(FILE *to, uint64_t rows, const ln_setting *never);
 double    setting_cost(const ln_setting *setting, int32_t cost);
 
+#define JUDGED_OPTIONS(s)                                                                         \
+    { CLI_TEXT, 0, "--class-map", "FILE[:all]", &(s)->class_map, 0, 0,                            \
+      "tab-separated lines folder, network class: judge among these classes (:all: among every "  \
+      "class of the network)" },                                                                  \
+    { CLI_FLAG, 0, "--skip-bad", NULL, &(s)->skip_bad, 0, 0,                                      \
+      "leave out pictures that cannot be read (default: fail)" }
+
 #define ROWS_OPTIONS(rows)                                                                        \
     { CLI_COUNT, 0, "--rows", "N", &(rows), 1, 65536, "rows of one call (default: 1)" },          \
     { CLI_COUNT, 0, "--batch", "N", &(rows), 1, 65536, "the same" }
@@ -247,6 +254,8 @@ void print_safe(FILE *to, const char *text);
 int report_error(const char *command, ln_status status, const ln_error *err);
 
 int  load_model(ln_model **out, const char *command, const char *path, progress *p);
+/* TOOL_DONE or the exit code. */
+int  load_data(ln_data **out, const char *command, const char *spec, const char *class_map, bool skip_bad);
 void print_skipped(const char *command, const ln_data *data);
 
 /* Flushes stdout: TOOL_FAILED if what was printed did not get there, else `code`. */
