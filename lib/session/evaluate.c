@@ -20,6 +20,7 @@ typedef struct judging {
     int32_t       *labels;
     ln_result     *results;
     uint64_t       right, *point_right, rows;
+    bool           plain_last;  /* of the next batch */
     double         plain_seconds, *seconds;
     uint64_t      *left, *left_right;   /* [n_points][E + 1] */
 } judging;
@@ -116,17 +117,29 @@ static ln_status judge_point(judging *j, size_t p, size_t n, ln_error *err)
     return st;
 }
 
+static ln_status judge_plain(judging *j, size_t n, ln_error *err)
+{
+    ln_status st = run_timed(j, LN__RUN_FULL, n, &j->plain_seconds, err);
+
+    for (size_t i = 0; st == LN_OK && i < n; i++)
+        j->right += best_answer(j, i) == j->labels[i];
+    return st;
+}
+
+/* Whoever runs first after the wait for a batch is favoured by a busy machine's scheduler, so they take turns. */
 static ln_status judge_batch(judging *j, size_t n, ln_error *err)
 {
     ln_status st = LN_OK;
 
     for (size_t i = 0; i < n; i++)
         j->labels[i] = j->map[j->labels[i]];
-    st = run_timed(j, LN__RUN_FULL, n, &j->plain_seconds, err);
-    for (size_t i = 0; st == LN_OK && i < n; i++)
-        j->right += best_answer(j, i) == j->labels[i];
+    if (!j->plain_last)
+        st = judge_plain(j, n, err);
     for (size_t p = 0; st == LN_OK && p < j->n_points; p++)
         st = judge_point(j, p, n, err);
+    if (st == LN_OK && j->plain_last)
+        st = judge_plain(j, n, err);
+    j->plain_last = !j->plain_last;
     j->rows += n;
     return st;
 }
