@@ -194,6 +194,52 @@ START_TEST(every_objective_trades_cost_for_accuracy)
 }
 END_TEST
 
+static int count_features(const ln_progress *progress, void *payload)
+{
+    *(size_t *)payload += strcmp(progress->stage, "features") == 0;
+    return 0;
+}
+
+/* What placing has seen of the rows is what training would see. */
+START_TEST(placed_exits_are_trained_without_another_pass)
+{
+    ln_model *placed = load(MODEL), *added = load(MODEL);
+    ln_data *data = open_rows(DATA ":part=0/2"), *other = open_rows(DATA ":part=0/2");
+    ln_place_options o = LN_PLACE_OPTIONS_INIT;
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_exit_info one = LN_EXIT_INFO_INIT, two = LN_EXIT_INFO_INIT;
+    size_t passes = 0;
+
+    o.exits = 2;
+    t.epochs = 3;
+    t.progress = count_features;
+    t.progress_payload = &passes;
+    OK(ln_exit_place(placed, data, &o, NULL, 0, NULL, &err));
+    OK(ln_exit_train(placed, data, &t, &err));
+    ck_assert_uint_eq(passes, 0);
+    for (uint32_t e = 0; e < 2; e++) {
+        OK(ln_exit_get_info(placed, e, &one, &err));
+        OK(ln_exit_add(added, one.value, NULL, &err));
+    }
+    OK(ln_exit_train(added, data, &t, &err));
+    ck_assert(passes > 0);
+    for (uint32_t e = 0; e < 2; e++) {
+        OK(ln_exit_get_info(placed, e, &one, &err));
+        OK(ln_exit_get_info(added, e, &two, &err));
+        ck_assert_double_eq(one.heldout_accuracy, two.heldout_accuracy);
+    }
+    OK(ln_exit_clear(placed, &err));
+    OK(ln_exit_place(placed, data, &o, NULL, 0, NULL, &err));
+    passes = 0;
+    OK(ln_exit_train(placed, other, &t, &err));     /* other rows, for all the model knows */
+    ck_assert(passes > 0);
+    ln_data_free(data);
+    ln_data_free(other);
+    ln_model_free(placed);
+    ln_model_free(added);
+}
+END_TEST
+
 static int count_places(const ln_progress *progress, void *payload)
 {
     *(size_t *)payload += strcmp(progress->stage, "place") == 0;
@@ -704,6 +750,7 @@ int main(void)
     tcase_add_test(t, saved_and_loaded_is_the_same_to_the_bit);
     tcase_add_test(t, every_objective_trades_cost_for_accuracy);
     tcase_add_test(t, exits_are_placed_where_they_do_most);
+    tcase_add_test(t, placed_exits_are_trained_without_another_pass);
     tcase_add_test(t, an_open_session_freezes_the_model);
     tcase_add_test(t, tuning_is_watched_and_stopped);
     tcase_add_test(t, a_session_outlives_its_model);

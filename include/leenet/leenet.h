@@ -513,7 +513,10 @@ typedef struct ln_place {       /* frozen: arrays of it cross the ABI */
  * counts. Same seed and rows: same exits, unless the cost is time, which is
  * measured. Fills the first `capacity` of `out` (NULL with 0) with the
  * candidates by depth; *count (NULL allowed) is how many there are, at most
- * 63, evenly picked where the network has more. The exits are not trained.
+ * 63, evenly picked where the network has more. The exits are not trained; the
+ * model keeps the rows' features for ln_exit_train, which then need not run the
+ * backbone again if it is given the same data object, no rows beside it and no
+ * augmentation.
  * LN_E_STATE if the model has exits. A failure leaves it without. */
 LN_API LN_MUST_CHECK ln_status
 ln_exit_place(ln_model *model, ln_data *rows, const ln_place_options *options,

@@ -327,6 +327,35 @@ static void tell(const placing *p, ln_place *out, size_t capacity, size_t *count
                              .gain = p->gain[i], .chosen = p->chosen[i] };
 }
 
+/* The features of chosen places stay for ln_exit_train where its heads read the same. Caches of the others go. */
+static ln_status leave_features(placing *p, ln_error *err)
+{
+    ln_model *model = p->model;
+    ln__training *t;
+    uint32_t exit = 0;
+
+    if (p->options.heads->head != LN_HEAD_POOL)
+        return LN_OK;
+    t = ln__calloc(&model->ctx, 1, sizeof *t);
+    if (!t)
+        return ln__fail_nomem(err, &model->ctx, sizeof *t);
+    for (uint32_t i = 0; i < p->places; i++) {
+        ln__cache cache = p->features.exit[i];
+        memset(&p->features.exit[i], 0, sizeof cache);
+        if (p->chosen[i])
+            p->features.exit[exit++] = cache;
+        else
+            ln__cache_free(&cache, &model->ctx);
+    }
+    p->features.exits = exit;
+    t->features = p->features;
+    t->data = ln__data_retain(p->rows);
+    memset(&p->features, 0, sizeof p->features);
+    model->training = t;
+    model->training_free = ln__training_free;
+    return LN_OK;
+}
+
 static ln_status check_model(ln_model *model, ln_error *err)
 {
     ln_status st = ln__model_change(model, "ln_exit_place", err);
@@ -358,11 +387,13 @@ ln_status ln__exits_place(ln_model *model, ln_data *rows, const ln_place_options
         choose(&p);
         st = put_exits(&p, p.options.heads, false, err);
     }
+    size_t skipped = p.features.skipped;
+    if (st == LN_OK)
+        st = leave_features(&p, err);
     if (st == LN_OK)
         tell(&p, out, capacity, count);
     else
         ln__exits_clear(model);
-    size_t skipped = p.features.skipped;
     placing_free(&p);
     return st == LN_OK && skipped ? LN_SKIPPED : st;
 }

@@ -78,7 +78,8 @@ void      ln__scored_free(ln__scored *scored, const ln__ctx *ctx);
 ln_status ln__gate_curve(ln_model *model, const ln__scored *scored, const uint8_t *right, size_t rows, int32_t cost,
                          const double *time, ln_error *err);
 
-/* What ln_exit_train leaves in the model for ln_gate_train. */
+/* What ln_exit_train leaves in the model for ln_gate_train, or ln_exit_place for ln_exit_train: then features of the exits as
+ * they are now, and no folds yet. */
 typedef struct ln__training {
     ln_data     *data;
     ln__features features;
@@ -88,6 +89,7 @@ typedef struct ln__training {
     ln__scored   scored;        /* gates trained on these rows so far ... */
     bool         scored_same;   /* ... by the answers of heads that have learned from them */
 } ln__training;
+void      ln__training_free(const ln__ctx *ctx, void *training);
 
 /* Rows with every head's answer to them: the heads' own rows out of fold, or others run through backbone and heads. */
 typedef struct ln__judged {

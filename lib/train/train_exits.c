@@ -14,7 +14,7 @@ typedef struct exits_job {
     ln__cache_place  place;
 } exits_job;
 
-static void training_free(const ln__ctx *ctx, void *payload)
+void ln__training_free(const ln__ctx *ctx, void *payload)
 {
     ln__training *t = payload;
 
@@ -68,16 +68,35 @@ static ln_status check_rows(const exits_job *job, size_t rows, ln_error *err)
     return LN_OK;
 }
 
+/* What ln_exit_place has left, if that is what these options would gather. */
+static bool take_placed(exits_job *job, const ln_data *rows)
+{
+    ln_model *model = job->model;
+    ln__training *placed = model->training;
+    bool conv = false;
+
+    for (uint32_t e = 0; e < model->n_exits; e++)
+        conv = conv || model->exits[e].head.kind == LN_HEAD_CONV;
+    if (!placed || placed->folds || placed->data != rows || job->options.augment || job->options.head_rows || conv)
+        return false;
+    job->training = placed;
+    model->training = NULL;
+    return true;
+}
+
 static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
 {
     ln_model *model = job->model;
-    ln__training *t = ln__calloc(&model->ctx, 1, sizeof *t);
+    bool placed = take_placed(job, rows);
+    ln__training *t = placed ? job->training : ln__calloc(&model->ctx, 1, sizeof *t);
 
+    ln__model_drop_training(model);
     if (!t)
         return ln__fail_nomem(err, &model->ctx, sizeof *t);
     job->training = t;
     job->place = (ln__cache_place){ &model->ctx, job->options.max_memory, job->options.cache_folder };
-    t->data = ln__data_retain(rows);
+    if (!placed)
+        t->data = ln__data_retain(rows);
     t->folds = job->options.folds;
     bool last = model->final.replaced && !model->final.trained;
     const ln_train_options *o = &job->options;
@@ -86,7 +105,7 @@ static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
                         o->distill);
     ln__features_request request = { .data = rows, .more = o->head_rows, .augment = o->augment, .seed = o->seed, .last_layer = last,
                                      .learning = true, .threads = o->threads };
-    ln_status st = ln__features_run(&t->features, model, &request, &job->place, &job->reporter, err);
+    ln_status st = placed ? LN_OK : ln__features_run(&t->features, model, &request, &job->place, &job->reporter, err);
     if (st == LN_OK)
         st = check_rows(job, t->features.rows, err);
     if (st == LN_OK)
@@ -238,7 +257,6 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
     if (st < 0)
         return st;
     ln__model_drop_points(model);
-    ln__model_drop_training(model);
     ln__learned_clear(model);
     job.reporter = ln__reporter_make(options->progress, options->progress_payload);
     st = ln__learned_add(model, rows, err);
@@ -254,10 +272,10 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
     ln__pool_free(job.pool);
     if (st == LN_OK) {
         model->training = job.training;
-        model->training_free = training_free;
+        model->training_free = ln__training_free;
         return skipped ? LN_SKIPPED : LN_OK;
     }
     if (job.training)
-        training_free(&model->ctx, job.training);
+        ln__training_free(&model->ctx, job.training);
     return st;
 }
