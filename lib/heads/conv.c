@@ -73,14 +73,14 @@ static void init_weights(float *w, size_t count, double variance, ln__rng *rng)
         w[i] = (float)(ln__rng_normal(rng) * sqrt(variance));
 }
 
-/* Variance 1/n: what comes out is normalised. */
+/* Variance 1/(3n): what comes out is normalised whatever its size, and the smaller weights are, the faster they turn. */
 void ln__conv_init(ln__conv *conv, ln__rng *rng)
 {
     for (int32_t i = 0; i < conv->layers; i++) {
         const ln__conv_layer *l = &conv->layer[i];
 
-        init_weights(conv->params + l->depthwise, TAPS * (size_t)l->in, 1.0 / TAPS, rng);
-        init_weights(conv->params + l->pointwise, (size_t)(l->in * l->out), 1.0 / (double)l->in, rng);
+        init_weights(conv->params + l->depthwise, TAPS * (size_t)l->in, 1.0 / (3 * TAPS), rng);
+        init_weights(conv->params + l->pointwise, (size_t)(l->in * l->out), 1.0 / (3.0 * (double)l->in), rng);
         memset(conv->params + l->bias, 0, (size_t)l->out * sizeof(float));
     }
 }

@@ -112,16 +112,21 @@ static void read_cells(const ln__head *head, const ln__conv_layer *l, const floa
     }
 }
 
-/* ONNX's own order has each channel's pixels side by side; turned by tiles. */
+/* ONNX's own order has each channel's pixels side by side. Turned by tiles of a line of pixels and few channels, whose lines may
+ * all share a place in the first cache. */
 static void turn(const float *x, int64_t channels, int64_t spatial, float *out)
 {
-    enum { TILE = 16 };
+    enum { PIXELS_AT_ONCE = 16, CHANNELS_AT_ONCE = 8 };
 
-    for (int64_t s0 = 0; s0 < spatial; s0 += TILE)
-        for (int64_t c0 = 0; c0 < channels; c0 += TILE)
-            for (int64_t s = s0; s < LN__MIN(s0 + TILE, spatial); s++)
-                for (int64_t c = c0; c < LN__MIN(c0 + TILE, channels); c++)
-                    out[s * channels + c] = x[c * spatial + s];
+    for (int64_t s0 = 0; s0 < spatial; s0 += PIXELS_AT_ONCE)
+        for (int64_t c0 = 0; c0 < channels; c0 += CHANNELS_AT_ONCE) {
+            int64_t pixels = LN__MIN((int64_t)PIXELS_AT_ONCE, spatial - s0), count = LN__MIN((int64_t)CHANNELS_AT_ONCE, channels - c0);
+            float *to = out + s0 * channels + c0;
+
+            for (int64_t c = 0; c < count; c++)
+                for (int64_t s = 0; s < pixels; s++)
+                    to[s * channels + c] = x[(c0 + c) * spatial + s0 + s];
+        }
 }
 
 int64_t ln__head_cached(const ln__head *head)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 enum { LEAST_CONV_BATCH = 8 };
+static const double USUAL_RATE = 1e-3, USUAL_CONV_RATE = 5e-3;
 
 typedef struct exits_job {
     ln_model        *model;
@@ -36,7 +37,6 @@ static ln_status fill_defaults(ln_train_options *o, ln_error *err)
     o->epochs = o->epochs ? o->epochs : 20;
     o->folds = o->folds ? o->folds : 5;
     o->batch = o->batch ? o->batch : 64;
-    o->learning_rate = o->learning_rate > 0 ? o->learning_rate : 1e-3;
     o->weight_decay = o->weight_decay < 0 ? 0.0 : o->weight_decay > 0 ? o->weight_decay : 0.05;
     o->max_memory = o->max_memory ? o->max_memory : UINT64_C(1) << 32;
     if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || !(o->dropout >= 0 && o->dropout < 1) ||
@@ -126,7 +126,7 @@ static ln__classifier_task task_for(const exits_job *job, const ln__cache *x, in
 
     return (ln__classifier_task){ .rows = &t->features, .x = x, .fold = t->fold, .folds = t->folds,
                                   .classes = job->model->classes, .hidden = hidden, .batch = o->batch, .epochs = o->epochs,
-                                  .inputs = inputs, .positions = 1, .rate = o->learning_rate, .decay = o->weight_decay,
+                                  .inputs = inputs, .positions = 1, .rate = o->learning_rate > 0 ? o->learning_rate : USUAL_RATE, .decay = o->weight_decay,
                                   .smoothing = o->label_smoothing, .dropout = o->dropout, .distill = o->distill,
                                   .end_is_probability = job->model->output_is_probability,
                                   .seed = o->seed * 1000 + stream };
@@ -184,6 +184,8 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
     progress.exit = e;
     ln__classifier_task task = task_for(job, features, head->mlp.inputs, (uint32_t)head->mlp.hidden, e + 1);
     task.head = head->kind == LN_HEAD_CONV ? head : NULL;
+    if (task.head && !(job->options.learning_rate > 0))
+        task.rate = USUAL_CONV_RATE;
     ln_status st = ln__classifier_train(&learned.mlp, &learned.conv, job->training->logits[e], &result, &task, job->pool, &job->reporter, &progress,
                                         &model->ctx, err);
     if (st < 0)
