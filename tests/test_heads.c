@@ -44,7 +44,7 @@ static void reference_answer(const ln__mlp *mlp, const float *x, double *hidden,
     }
 }
 
-static void check_answer(int32_t inputs, int32_t hidden, int32_t outputs, int64_t n)
+static void check_answer(int32_t inputs, int32_t hidden, int32_t outputs, int64_t n, bool narrow)
 {
     ln__ctx ctx = plain_ctx();
     ln__rng rng = ln__rng_make(7, (uint64_t)(inputs + hidden));
@@ -57,6 +57,11 @@ static void check_answer(int32_t inputs, int32_t hidden, int32_t outputs, int64_
     ln__mlp_init(&mlp, &rng);
     fill_normal(ln__mlp_b2(&mlp), (size_t)outputs, &rng, 1, 0);
     fill_normal(x, (size_t)(n * inputs), &rng, 1, 0.3);
+    if (narrow) {
+        ln__mlp_round(&mlp);
+        ck_assert_int_eq(ln__mlp_narrow(&mlp, &ctx, NULL), LN_OK);
+        ck_assert_ptr_nonnull(mlp.narrow);
+    }
     ln__mlp_answer(&mlp, x, n, h, y);
     for (int64_t r = 0; r < n; r++) {
         reference_answer(&mlp, x + r * inputs, rh, ry);
@@ -70,6 +75,48 @@ static void check_answer(int32_t inputs, int32_t hidden, int32_t outputs, int64_
     free(x); free(h); free(y); free(alone); free(rh); free(ry);
 }
 
+static float rounded(float value)
+{
+    ln__ctx ctx = plain_ctx();
+    ln__mlp mlp;
+
+    ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, 1, 0, 1, NULL), LN_OK);
+    mlp.params[0] = value;
+    ln__mlp_round(&mlp);
+    value = mlp.params[0];
+    ln__mlp_free(&mlp, &ctx);
+    return value;
+}
+
+START_TEST(weights_are_rounded_to_the_nearest_bfloat16_and_to_even)
+{
+    static const float step = 1.0f / 128;   /* of bfloat16 from 1 to 2 */
+
+    ck_assert(rounded(1.0f) == 1.0f && rounded(-0.75f) == -0.75f && rounded(0.0f) == 0.0f);
+    ck_assert(rounded(1.0f + 0.49f * step) == 1.0f && rounded(1.0f + 0.51f * step) == 1.0f + step);
+    ck_assert(rounded(1.0f + 0.5f * step) == 1.0f && rounded(1.0f + 1.5f * step) == 1.0f + 2 * step);
+    ck_assert(rounded(-1.0f - 1.5f * step) == -1.0f - 2 * step);
+}
+END_TEST
+
+START_TEST(weights_that_are_no_bfloat16_stay_floats)
+{
+    ln__ctx ctx = plain_ctx();
+    ln__mlp mlp;
+
+    ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, 2, 3, 1, NULL), LN_OK);
+    ck_assert_int_eq(ln__mlp_narrow(&mlp, &ctx, NULL), LN_OK);
+    ck_assert_ptr_nonnull(mlp.narrow);
+    ln__mlp_w2(&mlp)[0] = 0.1f;
+    ck_assert_int_eq(ln__mlp_narrow(&mlp, &ctx, NULL), LN_OK);
+    ck_assert_ptr_nonnull(mlp.narrow);
+    ln__mlp_w1(&mlp)[5] = 0.1f;
+    ck_assert_int_eq(ln__mlp_narrow(&mlp, &ctx, NULL), LN_OK);
+    ck_assert_ptr_null(mlp.narrow);
+    ln__mlp_free(&mlp, &ctx);
+}
+END_TEST
+
 START_TEST(answers_are_those_of_the_formula_for_any_size)
 {
     static const int32_t sizes[][3] = { { 1, 0, 1 }, { 15, 0, 3 }, { 16, 0, 4 }, { 33, 0, 10 }, { 100, 7, 5 },
@@ -77,7 +124,8 @@ START_TEST(answers_are_those_of_the_formula_for_any_size)
 
     for (size_t i = 0; i < LN__COUNT(sizes); i++)
         for (int64_t n = 1; n <= 9; n += 2)
-            check_answer(sizes[i][0], sizes[i][1], sizes[i][2], n);
+            for (int narrow = 0; narrow < 2; narrow++)
+                check_answer(sizes[i][0], sizes[i][1], sizes[i][2], n, narrow);
 }
 END_TEST
 
@@ -307,7 +355,7 @@ START_TEST(costs_count_what_a_row_needs)
     ck_assert_uint_eq(cost.macs, 192 * 32 + 32 * 10 + 64 * 49);
     head.kind = LN_HEAD_FLATTEN;
     ck_assert_int_eq((int)ln__head_features(&head), 64 * 49);
-    head.mlp = (ln__mlp){ 64 * 49, 0, 10, NULL };
+    head.mlp = (ln__mlp){ .inputs = 64 * 49, .outputs = 10 };
     cost = ln__head_cost(&head);
     ck_assert_uint_eq(cost.params, 64 * 49 * 10 + 10);
     ck_assert_uint_eq(cost.macs, 64 * 49 * 10);
@@ -431,6 +479,8 @@ int main(void)
 
     tcase_set_timeout(core, 120);
     tcase_add_test(core, answers_are_those_of_the_formula_for_any_size);
+    tcase_add_test(core, weights_are_rounded_to_the_nearest_bfloat16_and_to_even);
+    tcase_add_test(core, weights_that_are_no_bfloat16_stay_floats);
     tcase_add_test(core, sizes_of_layers_are_checked);
     tcase_add_test(core, first_values_have_the_variance_that_keeps_signals);
     tcase_add_test(core, folding_gives_the_same_answers_from_plain_input);

@@ -13,8 +13,9 @@
  * block: W1 [hidden][inputs], b1 [hidden], W2 [outputs][hidden], b2 [outputs]
  * (hidden 0: W2 [outputs][inputs], b2). */
 typedef struct ln__mlp {
-    int32_t inputs, hidden, outputs;
-    float  *params;
+    int32_t   inputs, hidden, outputs;
+    float    *params;
+    uint16_t *narrow;           /* the first matrix as bfloat16, which answering reads instead; NULL: it would not be exact */
 } ln__mlp;
 
 bool   ln__mlp_param_count(int32_t inputs, int32_t hidden, int32_t outputs, size_t *out);
@@ -39,6 +40,11 @@ void ln__mlp_answer(const ln__mlp *mlp, const float *x, int64_t n, float *hidden
 void ln__mlp_fold_input(ln__mlp *mlp, const float *mean, const float *scale);
 /* Multiplies outputs, by scaling the last layer. */
 void ln__mlp_fold_output(ln__mlp *mlp, float scale);
+/* Rounds the first matrix to the nearest bfloat16, after all folding. */
+void ln__mlp_round(ln__mlp *mlp);
+/* Makes `narrow` where every weight of the first matrix is a bfloat16. One row's answer takes as long as its weights take to
+ * come from memory. */
+ln_status ln__mlp_narrow(ln__mlp *mlp, const ln__ctx *ctx, ln_error *err);
 
 /* ---- Convolutions in front of them, for heads that look for themselves (LN_HEAD_CONV) ---- */
 

@@ -16,6 +16,8 @@
 enum { LN__LANES = 8 };
 typedef float   ln__lanes __attribute__((vector_size(32)));
 typedef int32_t ln__lanes_mask __attribute__((vector_size(32)));
+typedef uint32_t ln__lanes_bits __attribute__((vector_size(32)));
+typedef uint16_t ln__lanes_half __attribute__((vector_size(16)));
 
 /* A body must be inlined into each variant, or it would be compiled for the plain CPU. */
 #define LN__LANES_BODY static inline __attribute__((always_inline))
@@ -40,6 +42,16 @@ typedef int32_t ln__lanes_mask __attribute__((vector_size(32)));
 LN__LANES_BODY void ln__lanes_load(ln__lanes *out, const float *p)
 {
     memcpy(out, p, sizeof *out);
+}
+
+/* A bfloat16 is the upper half of a float. */
+LN__LANES_BODY void ln__lanes_load_bf16(ln__lanes *out, const uint16_t *p)
+{
+    ln__lanes_half half;
+
+    memcpy(&half, p, sizeof half);
+    ln__lanes_bits bits = __builtin_convertvector(half, ln__lanes_bits) << 16;
+    memcpy(out, &bits, sizeof *out);
 }
 
 LN__LANES_BODY void ln__lanes_fill(ln__lanes *out, float value)

@@ -1,4 +1,4 @@
-/* mlp.c - networks of one or two linear layers: memory, first values, folding, cost. */
+/* mlp.c - networks of one or two linear layers: memory, first values, folding, bfloat16, cost. */
 #include "heads/heads.h"
 
 #include <math.h>
@@ -40,7 +40,9 @@ ln_status ln__mlp_new(ln__mlp *out, const ln__ctx *ctx, int32_t inputs, int32_t 
 void ln__mlp_free(ln__mlp *mlp, const ln__ctx *ctx)
 {
     ln__free(ctx, mlp->params);
+    ln__free(ctx, mlp->narrow);
     mlp->params = NULL;
+    mlp->narrow = NULL;
 }
 
 /* ---- Where the weights lie ------------------------------------------------------- */
@@ -115,6 +117,57 @@ void ln__mlp_fold_output(ln__mlp *mlp, float scale)
 
     for (size_t i = 0; i < count; i++)
         w[i] *= scale;
+}
+
+/* ---- bfloat16 ----------------------------------------------------------------------------- */
+
+/* A bfloat16 is the upper half of a float. */
+enum { LOWER_HALF = 0xffff };
+
+static float *first_matrix(const ln__mlp *mlp, size_t *count)
+{
+    *count = (size_t)mlp->inputs * (size_t)(mlp->hidden > 0 ? mlp->hidden : mlp->outputs);
+    return mlp->params;
+}
+
+void ln__mlp_round(ln__mlp *mlp)
+{
+    size_t count;
+    float *w = first_matrix(mlp, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &w[i], sizeof bits);
+        bits += LOWER_HALF / 2 + (bits >> 16 & 1);      /* to even where two are as near */
+        bits &= ~(uint32_t)LOWER_HALF;
+        memcpy(&w[i], &bits, sizeof bits);
+    }
+}
+
+ln_status ln__mlp_narrow(ln__mlp *mlp, const ln__ctx *ctx, ln_error *err)
+{
+    size_t count;
+    const float *w = first_matrix(mlp, &count);
+    uint16_t *narrow = ln__array(ctx, count, sizeof *narrow);
+    uint32_t lost = 0;
+
+    if (!narrow)
+        return ln__fail_nomem(err, ctx, count * sizeof *narrow);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &w[i], sizeof bits);
+        narrow[i] = (uint16_t)(bits >> 16);
+        lost |= bits & LOWER_HALF;
+    }
+    ln__free(ctx, mlp->narrow);
+    mlp->narrow = narrow;
+    if (lost) {
+        ln__free(ctx, narrow);
+        mlp->narrow = NULL;
+    }
+    return LN_OK;
 }
 
 /* ---- Cost -------------------------------------------------------------------------------- */

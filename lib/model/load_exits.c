@@ -92,6 +92,8 @@ static ln_status read_head(ln_model *model, uint32_t e, ln_error *err)
     if (exit->head.kind == LN_HEAD_CONV)
         st = ln__conv_read(&exit->head.conv, &model->ctx, model->onnx, text, err);
     if (st == LN_OK)
+        st = ln__mlp_narrow(&exit->head.mlp, &model->ctx, err);
+    if (st == LN_OK)
         st = ln__carry_read(&exit->head.carry, model->onnx, e, err);
     return st;
 }

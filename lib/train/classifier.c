@@ -28,7 +28,8 @@ static ln_status learner_start(ln__learner *l, const ln__classifying *c, uint32_
         st = ln__fail_nomem(err, c->ctx, c->n_params * sizeof(float));
     if (st < 0)
         return st;
-    l->mlp = (ln__mlp){ (int32_t)t->inputs, (int32_t)t->hidden, (int32_t)t->classes, l->params + c->n_conv };
+    l->mlp = (ln__mlp){ .inputs = (int32_t)t->inputs, .hidden = (int32_t)t->hidden, .outputs = (int32_t)t->classes,
+                         .params = l->params + c->n_conv };
     l->rng = ln__rng_make(t->seed, 100 + model);
     ln__mlp_init(&l->mlp, &l->rng);
     if (t->head) {

@@ -70,7 +70,7 @@ static ln_status learner_init(gate_learner *l, const gating *g, uint32_t model, 
         return ln__fail_nomem(err, g->ctx, widest * BATCH * sizeof(float));
     l->rng = ln__rng_make(t->seed, 500 + model);
     for (uint32_t e = 0; e < t->exits; e++) {
-        l->gate[e] = (ln__mlp){ (int32_t)t->input[e].width, (int32_t)t->hidden, 1, l->params + at };
+        l->gate[e] = (ln__mlp){ .inputs = (int32_t)t->input[e].width, .hidden = (int32_t)t->hidden, .outputs = 1, .params = l->params + at };
         ln__mlp_init(&l->gate[e], &l->rng);
         at += params_of(t, e);
     }
@@ -226,7 +226,7 @@ static ln_status finish(ln__mlp *gate, const gating *g, ln_error *err)
 
         st = ln__mlp_new(&gate[e], g->ctx, inputs, hidden * (int32_t)t->folds, 1, err);
         for (uint32_t f = 0; st == LN_OK && f < t->folds; f++)
-            add_share(&gate[e], &(ln__mlp){ inputs, hidden, 1, g->params + f * g->n_params + at }, f, t->folds);
+            add_share(&gate[e], &(ln__mlp){ .inputs = inputs, .hidden = hidden, .outputs = 1, .params = g->params + f * g->n_params + at }, f, t->folds);
         if (st == LN_OK)
             ln__mlp_fold_input(&gate[e], t->input[e].mean, t->input[e].scale);
         at += params_of(t, e);

@@ -198,7 +198,8 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
         st = ln__features_settle(&job->training->features, e, head, &job->place, err);
     if (st == LN_OK && e > 0 && job->options.chained)
         st = chain_head(job, e, err);
-    return st;
+    ln__mlp_round(&head->mlp);
+    return st == LN_OK ? ln__mlp_narrow(&head->mlp, &model->ctx, err) : st;
 }
 
 static ln_status train_last(exits_job *job, ln_error *err)
