@@ -1,0 +1,271 @@
+/* crossfold.c - what models lose within budgets of time, each judged on the rows it was not trained on.
+ *
+ *     build/bench/crossfold [-p POLICY,POLICY...] MODEL DATA [MODEL DATA]...
+ *
+ * MODEL is what `leenet train` made without the rows of DATA (of a cross-validation: MODEL of :not=K/5, DATA :part=K/5).
+ * Every row is run through all exits once and each policy's settings are replayed. Prints in Markdown, with 95 % bootstrap
+ * intervals over all rows:
+ *   - loss against the plain network where exactly the budget is spent: the two settings of a model whose time encloses it,
+ *     mixed; and at the setting that the model's `--budget` leads to, with the time it takes;
+ *   - the first policy minus each of the others at 20 budgets, 5 % to 100 %, those left out that no setting keeps. */
+#include <leenet/leenet.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DRAWS = 2000, GRID = 20, NAMED = 3, MOST_POLICIES = 16 };
+static const double named[NAMED] = { 0.5, 0.35, 0.25 };
+
+/* Of one policy, over the rows of all models. */
+typedef struct record {
+    double *equal[GRID];        /* [rows] 1 where right, at exactly the budget */
+    double *exact[NAMED];       /* likewise at the named budgets */
+    double *asked[NAMED];       /* at the setting asked for */
+    double  time[NAMED];        /* it takes, summed over rows */
+    bool    lacks[GRID], lacks_named[NAMED];
+} record;
+
+static ln_error err;
+static size_t rows_seen;
+static double *plain_right;
+static record records[MOST_POLICIES];
+static uint64_t random_state = 0x9e3779b97f4a7c15u;
+
+static void must(ln_status status)
+{
+    if (status >= 0)
+        return;
+    fprintf(stderr, "crossfold: %s: %s\n", ln_status_name(status), err.text);
+    exit(1);
+}
+
+static void *need(void *memory)
+{
+    if (!memory) {
+        fprintf(stderr, "crossfold: out of memory\n");
+        exit(1);
+    }
+    return memory;
+}
+
+static size_t random_row(size_t n)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (size_t)(random_state % n);
+}
+
+static void grow(double **column, size_t rows)
+{
+    *column = need(realloc(*column, rows * sizeof **column));
+}
+
+/* ---- One model on its rows --------------------------------------------------------------- */
+
+typedef struct replayed { uint32_t settings; double *cost, *right; } replayed;    /* right: [settings][rows] */
+
+static replayed replay(const ln_answers *answers, const ln_model *model, int32_t policy)
+{
+    size_t rows = ln_answers_rows(answers);
+    replayed out = { ln_setting_count(model, policy), NULL, NULL };
+    ln_result *results = need(malloc(rows * sizeof *results));
+
+    out.cost = need(malloc(out.settings * sizeof *out.cost));
+    out.right = need(malloc(out.settings * rows * sizeof *out.right));
+    for (uint32_t s = 0; s < out.settings; s++) {
+        ln_evaluation sum = LN_EVALUATION_INIT;
+        must(ln_answers_replay(answers, policy, s, results, &sum, &err));
+        out.cost[s] = sum.time_share;
+        for (size_t r = 0; r < rows; r++)
+            out.right[s * rows + r] = results[r].label == ln_answers_label(answers, r);
+    }
+    free(results);
+    return out;
+}
+
+/* False if no setting keeps the budget. */
+static bool spend(const replayed *p, size_t rows, double budget, double *right)
+{
+    uint32_t s = 0;
+
+    while (s < p->settings && p->cost[s] > budget)
+        s++;
+    if (s == p->settings)
+        return false;
+    double above = s > 0 && p->cost[s - 1] > p->cost[s] ? (budget - p->cost[s]) / (p->cost[s - 1] - p->cost[s]) : 0.0;
+    for (size_t r = 0; r < rows; r++)
+        right[r] = (1 - above) * p->right[s * rows + r] + (above > 0 ? above * p->right[(s - 1) * rows + r] : 0.0);
+    return true;
+}
+
+static void judge_policy(record *to, const ln_answers *answers, const ln_model *model, int32_t policy)
+{
+    size_t rows = ln_answers_rows(answers);
+    replayed all = replay(answers, model, policy);
+
+    for (int b = 0; b < GRID; b++) {
+        grow(&to->equal[b], rows_seen + rows);
+        to->lacks[b] |= !spend(&all, rows, (b + 1.0) / GRID, to->equal[b] + rows_seen);
+    }
+    for (int b = 0; b < NAMED; b++) {
+        ln_target target = LN_TARGET_INIT;
+        ln_setting setting = LN_SETTING_INIT;
+
+        grow(&to->exact[b], rows_seen + rows);
+        grow(&to->asked[b], rows_seen + rows);
+        target.policy = policy;
+        target.budget = named[b];
+        ln_status st = ln_target_resolve(model, &target, &setting, NULL, &err);
+        if (st == LN_E_ARGUMENT || !spend(&all, rows, named[b], to->exact[b] + rows_seen)) {
+            to->lacks_named[b] = true;
+            continue;
+        }
+        must(st);
+        memcpy(to->asked[b] + rows_seen, all.right + setting.index * rows, rows * sizeof(double));
+        to->time[b] += all.cost[setting.index] * (double)rows;
+    }
+    free(all.cost);
+    free(all.right);
+}
+
+static void judge(const char *path, const char *spec, const int32_t *policy, int policies)
+{
+    ln_answers_options options = LN_ANSWERS_OPTIONS_INIT;
+    ln_answers *answers;
+    ln_model *model;
+    ln_data *data;
+
+    must(ln_model_load(&model, path, NULL, &err));
+    must(ln_data_open(&data, spec, NULL, &err));
+    options.threads = 2;
+    must(ln_answers_collect(&answers, model, data, &options, &err));
+    size_t rows = ln_answers_rows(answers);
+    uint32_t end = ln_model_exit_count(model);
+    for (int p = 0; p < policies; p++)
+        judge_policy(&records[p], answers, model, policy[p]);
+    grow(&plain_right, rows_seen + rows);
+    for (size_t r = 0; r < rows; r++)
+        plain_right[rows_seen + r] = ln_answers_choice(answers, end, r, NULL) == ln_answers_label(answers, r);
+    rows_seen += rows;
+    ln_answers_free(answers);
+    ln_data_free(data);
+    ln_model_free(model);
+}
+
+/* ---- Figures -------------------------------------------------------------------------------- */
+
+typedef struct interval { double mean, low, high; } interval;
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of a - b in points, paired. */
+static interval difference(const double *a, const double *b)
+{
+    static double drawn[DRAWS];
+    interval out = { 0, 0, 0 };
+
+    for (size_t r = 0; r < rows_seen; r++)
+        out.mean += 100 * (a[r] - b[r]) / (double)rows_seen;
+    for (int d = 0; d < DRAWS; d++) {
+        drawn[d] = 0;
+        for (size_t i = 0; i < rows_seen; i++) {
+            size_t r = random_row(rows_seen);
+            drawn[d] += 100 * (a[r] - b[r]) / (double)rows_seen;
+        }
+    }
+    qsort(drawn, DRAWS, sizeof *drawn, by_size);
+    out.low = drawn[DRAWS / 40];
+    out.high = drawn[DRAWS - 1 - DRAWS / 40];
+    return out;
+}
+
+static void print_losses(const int32_t *policy, int policies)
+{
+    printf("| policy | budget | loss, all of it spent (95 %%) | loss, as asked (95 %%) | time, as asked |\n|---|---:|---:|---:|---:|\n");
+    for (int p = 0; p < policies; p++)
+        for (int b = 0; b < NAMED; b++) {
+            const record *r = &records[p];
+            if (r->lacks_named[b]) {
+                printf("| %s | %.2f | cannot be kept | | |\n", ln_policy_name(policy[p]), named[b]);
+                continue;
+            }
+            interval spent = difference(plain_right, r->exact[b]), asked = difference(plain_right, r->asked[b]);
+            printf("| %s | %.2f | %.2f (%.2f..%.2f) | %.2f (%.2f..%.2f) | %.3f |\n", ln_policy_name(policy[p]), named[b],
+                   spent.mean, spent.low, spent.high, asked.mean, asked.low, asked.high, r->time[b] / (double)rows_seen);
+        }
+}
+
+static void print_differences(const int32_t *policy, int policies)
+{
+    printf("\n| %s minus | mean over budgets (95 %%) | budgets won | lost | smallest difference |\n|---|---:|---:|---:|---:|\n",
+           ln_policy_name(policy[0]));
+    for (int p = 1; p < policies; p++) {
+        double *mean[2] = { need(calloc(rows_seen, sizeof(double))), need(calloc(rows_seen, sizeof(double))) };
+        interval least = { 1e9, 0, 0 };
+        int won = 0, lost = 0, counted = 0, at = 0;
+
+        for (int b = 0; b < GRID; b++)
+            counted += !records[0].lacks[b] && !records[p].lacks[b];
+        for (int b = 0; b < GRID; b++) {
+            if (records[0].lacks[b] || records[p].lacks[b])
+                continue;
+            interval d = difference(records[0].equal[b], records[p].equal[b]);
+            won += d.low > 0;
+            lost += d.high < 0;
+            if (d.mean < least.mean) {
+                least = d;
+                at = b;
+            }
+            for (size_t r = 0; r < rows_seen; r++) {
+                mean[0][r] += records[0].equal[b][r] / counted;
+                mean[1][r] += records[p].equal[b][r] / counted;
+            }
+        }
+        interval m = difference(mean[0], mean[1]);
+        printf("| %s | %+.2f (%+.2f..%+.2f) | %d of %d | %d | %+.2f (%+.2f..%+.2f) at %d %% |\n", ln_policy_name(policy[p]), m.mean, m.low,
+               m.high, won, counted, lost, least.mean, least.low, least.high, (at + 1) * 100 / GRID);
+        free(mean[0]);
+        free(mean[1]);
+    }
+}
+
+static int read_policies(char *list, int32_t *policy)
+{
+    int count = 0;
+
+    for (char *name = strtok(list, ","); name && count < MOST_POLICIES; name = strtok(NULL, ","), count++)
+        must(ln_policy_find(&policy[count], name, &err));
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    int32_t policy[MOST_POLICIES] = { LN_POLICY_GATE };
+    int policies = 1, at = 1;
+
+    if (argc > 2 && strcmp(argv[1], "-p") == 0) {
+        policies = read_policies(argv[2], policy);
+        at = 3;
+    }
+    if (at >= argc || (argc - at) % 2 || policies == 0) {
+        fprintf(stderr, "usage: crossfold [-p POLICY,POLICY...] MODEL DATA [MODEL DATA]...\n");
+        return 2;
+    }
+    for (; at < argc; at += 2)
+        judge(argv[at], argv[at + 1], policy, policies);
+    double plain = 0;
+    for (size_t r = 0; r < rows_seen; r++)
+        plain += 100 * plain_right[r] / (double)rows_seen;
+    printf("%zu rows; plain network %.2f %%\n\n", rows_seen, plain);
+    print_losses(policy, policies);
+    if (policies > 1)
+        print_differences(policy, policies);
+    return 0;
+}
