@@ -15,8 +15,12 @@
 typedef struct ln__mlp {
     int32_t   inputs, hidden, outputs;
     float    *params;
-    uint16_t *narrow;           /* the first matrix as bfloat16, which answering reads instead; NULL: it would not be exact */
+    uint32_t *narrow;           /* the first matrix as bfloat16, which answering reads instead; NULL: it would not be exact.
+                                   Row by row, of each sixteen numbers eight words: i below, i + 8 above. What does not
+                                   fill sixteen is read from params */
 } ln__mlp;
+
+enum { LN__PAIRED = 16 };
 
 bool   ln__mlp_param_count(int32_t inputs, int32_t hidden, int32_t outputs, size_t *out);
 ln_status ln__mlp_new(ln__mlp *out, const ln__ctx *ctx, int32_t inputs, int32_t hidden, int32_t outputs, ln_error *err); /* zeros */

@@ -17,7 +17,6 @@ enum { LN__LANES = 8 };
 typedef float   ln__lanes __attribute__((vector_size(32)));
 typedef int32_t ln__lanes_mask __attribute__((vector_size(32)));
 typedef uint32_t ln__lanes_bits __attribute__((vector_size(32)));
-typedef uint16_t ln__lanes_half __attribute__((vector_size(16)));
 
 /* A body must be inlined into each variant, or it would be compiled for the plain CPU. */
 #define LN__LANES_BODY static inline __attribute__((always_inline))
@@ -44,14 +43,15 @@ LN__LANES_BODY void ln__lanes_load(ln__lanes *out, const float *p)
     memcpy(out, p, sizeof *out);
 }
 
-/* A bfloat16 is the upper half of a float. */
-LN__LANES_BODY void ln__lanes_load_bf16(ln__lanes *out, const uint16_t *p)
+/* Sixteen bfloat16, which are the upper halves of floats, from eight words: first those in the words' lower halves. */
+LN__LANES_BODY void ln__lanes_load_pairs(ln__lanes *first, ln__lanes *second, const uint32_t *p)
 {
-    ln__lanes_half half;
+    ln__lanes_bits bits;
 
-    memcpy(&half, p, sizeof half);
-    ln__lanes_bits bits = __builtin_convertvector(half, ln__lanes_bits) << 16;
-    memcpy(out, &bits, sizeof *out);
+    memcpy(&bits, p, sizeof bits);
+    ln__lanes_bits low = bits << 16, high = bits & 0xffff0000u;
+    memcpy(first, &low, sizeof *first);
+    memcpy(second, &high, sizeof *second);
 }
 
 LN__LANES_BODY void ln__lanes_fill(ln__lanes *out, float value)

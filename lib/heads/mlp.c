@@ -145,28 +145,39 @@ void ln__mlp_round(ln__mlp *mlp)
     }
 }
 
+/* The pair's halves as a word; what is cut off goes into `lost`. */
+static uint32_t pair(const float *first, const float *second, uint32_t *lost)
+{
+    uint32_t low, high;
+
+    memcpy(&low, first, sizeof low);
+    memcpy(&high, second, sizeof high);
+    *lost |= (low | high) & LOWER_HALF;
+    return low >> 16 | (high & ~(uint32_t)LOWER_HALF);
+}
+
 ln_status ln__mlp_narrow(ln__mlp *mlp, const ln__ctx *ctx, ln_error *err)
 {
-    size_t count;
+    size_t count, inputs = (size_t)mlp->inputs, groups = inputs / LN__PAIRED;
     const float *w = first_matrix(mlp, &count);
-    uint16_t *narrow = ln__array(ctx, count, sizeof *narrow);
-    uint32_t lost = 0;
+    size_t rows = count / inputs;
+    uint32_t *narrow, *at, lost = 0;
 
-    if (!narrow)
-        return ln__fail_nomem(err, ctx, count * sizeof *narrow);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-
-        memcpy(&bits, &w[i], sizeof bits);
-        narrow[i] = (uint16_t)(bits >> 16);
-        lost |= bits & LOWER_HALF;
-    }
     ln__free(ctx, mlp->narrow);
-    mlp->narrow = narrow;
-    if (lost) {
+    mlp->narrow = NULL;
+    if (groups == 0)
+        return LN_OK;
+    narrow = at = ln__array(ctx, rows * groups, LN__PAIRED / 2 * sizeof *narrow);
+    if (!narrow)
+        return ln__fail_nomem(err, ctx, count * sizeof *narrow / 2);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t k = r * inputs; k + LN__PAIRED <= (r + 1) * inputs; k += LN__PAIRED)
+            for (size_t i = k; i < k + LN__PAIRED / 2; i++)
+                *at++ = pair(&w[i], &w[i + LN__PAIRED / 2], &lost);
+    if (lost)
         ln__free(ctx, narrow);
-        mlp->narrow = NULL;
-    }
+    else
+        mlp->narrow = narrow;
     return LN_OK;
 }
 

@@ -10,22 +10,26 @@ enum { OUTPUTS_AT_ONCE = 4, ROWS_AT_ONCE = 2 };
 
 typedef struct layer {
     const float    *w, *b, *x;
-    const uint16_t *narrow;     /* w as bfloat16, or NULL */
+    const uint32_t *narrow;     /* w, or NULL; see ln__mlp */
     float          *y;
     int64_t         rows, in, out;
     bool            relu;
 } layer;
 
-LN__LANES_BODY void dot_block(const layer *l, int64_t output, int64_t row, const int outputs, const int rows, const bool narrow)
+typedef ln__lanes sums[OUTPUTS_AT_ONCE][ROWS_AT_ONCE];
+
+LN__LANES_BODY void add_products(sums sum, int o, const int rows, const ln__lanes *w, const ln__lanes *x)
 {
-    const float *w = l->w + output * l->in, *x = l->x + row * l->in;
-    const uint16_t *half = narrow ? l->narrow + output * l->in : NULL;
-    ln__lanes sum[OUTPUTS_AT_ONCE][ROWS_AT_ONCE];
+    for (int r = 0; r < rows; r++)
+        sum[o][r] += *w * x[r];
+}
+
+/* Weights as floats. Gives where it stopped: what is left does not fill a vector. */
+LN__LANES_BODY int64_t dot_floats(sums sum, const layer *l, int64_t output, const float *x, const int outputs, const int rows)
+{
+    const float *w = l->w + output * l->in;
     int64_t k = 0;
 
-    for (int o = 0; o < outputs; o++)
-        for (int r = 0; r < rows; r++)
-            sum[o][r] = (ln__lanes){ 0 };
     for (; k + LN__LANES <= l->in; k += LN__LANES) {
         ln__lanes xs[ROWS_AT_ONCE];
 
@@ -34,14 +38,47 @@ LN__LANES_BODY void dot_block(const layer *l, int64_t output, int64_t row, const
         for (int o = 0; o < outputs; o++) {
             ln__lanes ws;
 
-            if (narrow)
-                ln__lanes_load_bf16(&ws, half + o * l->in + k);
-            else
-                ln__lanes_load(&ws, w + o * l->in + k);
-            for (int r = 0; r < rows; r++)
-                sum[o][r] += ws * xs[r];
+            ln__lanes_load(&ws, w + o * l->in + k);
+            add_products(sum, o, rows, &ws, xs);
         }
     }
+    return k;
+}
+
+/* As bfloat16. The next outputs' weights are asked for meanwhile: rows begin too far apart for a CPU to guess where. */
+LN__LANES_BODY int64_t dot_pairs(sums sum, const layer *l, int64_t output, const float *x, const int outputs, const int rows)
+{
+    int64_t words = l->in / LN__PAIRED * (LN__PAIRED / 2), k = 0;
+    const uint32_t *w = l->narrow + output * words;
+
+    for (; k + LN__PAIRED <= l->in; k += LN__PAIRED) {
+        ln__lanes first[ROWS_AT_ONCE], second[ROWS_AT_ONCE];
+
+        for (int r = 0; r < rows; r++) {
+            ln__lanes_load(&first[r], x + r * l->in + k);
+            ln__lanes_load(&second[r], x + r * l->in + k + LN__LANES);
+        }
+        for (int o = 0; o < outputs; o++) {
+            ln__lanes low, high;
+
+            __builtin_prefetch(w + (outputs + o) * words + k / 2);
+            ln__lanes_load_pairs(&low, &high, w + o * words + k / 2);
+            add_products(sum, o, rows, &low, first);
+            add_products(sum, o, rows, &high, second);
+        }
+    }
+    return k;
+}
+
+LN__LANES_BODY void dot_block(const layer *l, int64_t output, int64_t row, const int outputs, const int rows, const bool narrow)
+{
+    const float *w = l->w + output * l->in, *x = l->x + row * l->in;
+    sums sum;
+
+    for (int o = 0; o < outputs; o++)
+        for (int r = 0; r < rows; r++)
+            sum[o][r] = (ln__lanes){ 0 };
+    int64_t k = narrow ? dot_pairs(sum, l, output, x, outputs, rows) : dot_floats(sum, l, output, x, outputs, rows);
     for (int o = 0; o < outputs; o++)
         for (int r = 0; r < rows; r++) {
             float y = ln__lanes_sum(&sum[o][r]);
