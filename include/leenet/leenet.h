@@ -875,7 +875,7 @@ typedef struct ln_stage_time {  /* frozen: arrays of it cross the ABI */
     double reserved[2];
 } ln_stage_time;
 
-/* Measures the stages for `rows` rows (median of `repeats`), into out[0..E]. */
+/* Measures the stages for `rows` rows into out[0..E]: the shortest of `repeats` runs. */
 LN_API LN_MUST_CHECK ln_status
 ln_session_measure(ln_session *session, const float *input, size_t rows,
                    uint32_t repeats, ln_stage_time *out, ln_error *err);
