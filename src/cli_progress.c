@@ -2,6 +2,7 @@
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -169,8 +170,22 @@ static void remember(progress *p, const ln_progress *now)
     memcpy(&p->last, now, size);
     snprintf(p->stage, sizeof p->stage, "%s", now->stage);
     p->last.stage = p->stage;
+    p->last.cache_folder = NULL;        /* not ours to keep */
     p->any = true;
     p->shown = no_news;
+}
+
+/* Before any of it is taken: what will be needed on disk. */
+static void show_disk(progress *p, const ln_progress *now)
+{
+    bool told = now->struct_size >= offsetof(ln_progress, cache_folder) + sizeof now->cache_folder;
+
+    if (p->quiet || !told || now->done > 0 || now->disk_bytes == 0)
+        return;
+    fprintf(stderr, "%s: %.3f GB, %.3f GB of them in ", now->stage, (double)now->cache_bytes / 1e9, (double)now->disk_bytes / 1e9);
+    print_safe(stderr, now->cache_folder);
+    putc('\n', stderr);
+    p->shown = true;
 }
 
 int progress_show(const ln_progress *now, void *payload)
@@ -184,6 +199,7 @@ int progress_show(const ln_progress *now, void *payload)
     if (!p->any || !same_stage(&p->last, now))
         end_stage(p);
     remember(p, now);
+    show_disk(p, now);
     tenth = (int)(10 * fraction_done(now));
     if (p->bar ? time - p->drawn >= 0.1 : tenth > p->tenth && (tenth > 0 || p->tenth >= 0)) {
         p->drawn = time;

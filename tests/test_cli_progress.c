@@ -19,7 +19,7 @@ typedef struct report { const char *stage; uint32_t epoch, epochs; uint64_t done
 static char lines[4096];
 
 /* Standard error while the reports come in, in `lines`. */
-static void show(const report *reports, size_t n)
+static void capture(const ln_progress *reports, size_t n)
 {
     FILE *file = tmpfile();
     int before = dup(STDERR_FILENO);
@@ -27,12 +27,8 @@ static void show(const report *reports, size_t n)
 
     ck_assert(file != NULL && before >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
     progress_start(&p, false);
-    for (size_t i = 0; i < n; i++) {
-        ln_progress now = { .struct_size = sizeof now, .stage = reports[i].stage, .epoch = reports[i].epoch,
-                            .epochs = reports[i].epochs, .done = reports[i].done, .total = reports[i].total, .loss = NAN,
-                            .validation = NAN, .accuracy = reports[i].accuracy, .seconds_left = NAN };
-        ck_assert_int_eq(progress_show(&now, &p), 0);
-    }
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(progress_show(&reports[i], &p), 0);
     progress_end(&p);
     fflush(stderr);
     dup2(before, STDERR_FILENO);
@@ -40,6 +36,18 @@ static void show(const report *reports, size_t n)
     rewind(file);
     lines[fread(lines, 1, sizeof lines - 1, file)] = '\0';
     fclose(file);
+}
+
+static void show(const report *reports, size_t n)
+{
+    ln_progress now[8];
+
+    ck_assert_uint_le(n, sizeof now / sizeof now[0]);
+    for (size_t i = 0; i < n; i++)
+        now[i] = (ln_progress){ .struct_size = sizeof now[i], .stage = reports[i].stage, .epoch = reports[i].epoch,
+                                .epochs = reports[i].epochs, .done = reports[i].done, .total = reports[i].total, .loss = NAN,
+                                .validation = NAN, .accuracy = reports[i].accuracy, .seconds_left = NAN };
+    capture(now, n);
 }
 
 START_TEST(a_stage_ends_with_one_line)
@@ -66,6 +74,23 @@ START_TEST(epochs_count_once)
 }
 END_TEST
 
+START_TEST(disk_is_told_before_the_first_row)
+{
+    ln_progress now = { .struct_size = sizeof now, .stage = "features", .total = 80, .loss = NAN, .validation = NAN, .accuracy = NAN,
+                        .seconds_left = NAN, .cache_bytes = 3100000000, .disk_bytes = 2400000000, .cache_folder = "/var/tmp" };
+    ln_progress older = now;
+
+    older.struct_size = offsetof(ln_progress, cache_bytes);
+    capture(&now, 1);
+    ck_assert_str_eq(lines, "features: 3.100 GB, 2.400 GB of them in /var/tmp\n");
+    capture(&older, 1);
+    ck_assert_str_eq(lines, "features:   0 %\n");
+    now.disk_bytes = 0;
+    capture(&now, 1);
+    ck_assert_str_eq(lines, "features:   0 %\n");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("progress of the tool");
@@ -73,6 +98,7 @@ int main(void)
 
     tcase_add_test(cases, a_stage_ends_with_one_line);
     tcase_add_test(cases, epochs_count_once);
+    tcase_add_test(cases, disk_is_told_before_the_first_row);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

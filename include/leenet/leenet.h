@@ -139,6 +139,9 @@ typedef struct ln_progress {
     double      accuracy;       /* on rows held out, 0..1; NaN where there is none */
     double      rows_per_second;/* NaN where no rows are counted */
     double      seconds_left;   /* of this stage; NaN if unknown */
+    uint64_t    cache_bytes;    /* for "features": what they take, said before any of it is taken or a row is read ... */
+    uint64_t    disk_bytes;     /* ... so much of it at most in a file ... */
+    const char *cache_folder;   /* ... here; NULL where none of it is */
 } ln_progress;
 
 /* Called from the thread that called the library, at most some tens of times
@@ -446,7 +449,7 @@ typedef struct ln_train_options {
     double         learning_rate;   /* Adam; 0: 0.001, LN_HEAD_CONV 0.005 */
     double         weight_decay;    /* decoupled; 0: 0.05; negative: none */
     uint64_t       max_memory;  /* bytes for cached features, more go to a file; 0: 4 GiB */
-    const char    *cache_folder;/* where that file goes; NULL: /tmp */
+    const char    *cache_folder;/* where that file goes, LN_E_IO before a row is read if it has no room; NULL: /tmp */
     ln_progress_fn progress;
     void          *progress_payload;
     ln_data       *head_rows;   /* further rows that heads learn from, but are never judged on (a backbone may

@@ -6,7 +6,72 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+static const double GB = 1e9;
+
+const char *ln__cache_folder(const ln__cache_place *place)
+{
+    return place->folder ? place->folder : "/tmp";
+}
+
+ln_status ln__cache_size(size_t *bytes, size_t rows, size_t width, ln_error *err)
+{
+    size_t numbers;
+
+    if (!ln__mul_size(rows, width, &numbers) || !ln__mul_size(numbers, sizeof(float), bytes) || *bytes > INT64_MAX / 4)
+        return ln__fail(err, LN_E_LIMIT, "%zu rows of %zu features are too many", rows, width);
+    return LN_OK;
+}
+
+ln_status ln__disk_check(const ln__disk *disk, uint64_t bytes, uint64_t largest, const char *folder, ln_error *err)
+{
+    if (bytes > disk->left)
+        return ln__fail_errno(err, LN_E_IO, ENOSPC, "%.3f GB of cached features do not fit memory, and '%s' has %.3f GB left for them; "
+                              "name another cache_folder (--cache) or allow more max_memory (--max-memory)", (double)bytes / GB, folder,
+                              (double)disk->left / GB);
+    if (largest > disk->most)
+        return ln__fail_errno(err, LN_E_IO, EFBIG, "%.3f GB of cached features do not fit memory, and this process may write files of %.3f GB "
+                              "(ulimit -f); allow that or more max_memory (--max-memory)", (double)largest / GB, (double)disk->most / GB);
+    return LN_OK;
+}
+
+ln_status ln__cache_check(const ln__cache_place *place, uint64_t bytes, uint64_t largest, ln_error *err)
+{
+    const char *folder = ln__cache_folder(place);
+    int saved = errno, error = 0;
+    struct statvfs system;
+    struct rlimit limit;
+    ln__disk disk = { .most = UINT64_MAX };
+
+    if (bytes == 0)
+        return LN_OK;
+    if (statvfs(folder, &system) < 0)
+        error = errno;
+    /* Beyond it a signal would end the process. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        disk.most = limit.rlim_cur;
+    errno = saved;
+    if (error)
+        return ln__fail_errno(err, LN_E_IO, error, "%.3f GB of cached features do not fit memory, and '%s' cannot take them",
+                              (double)bytes / GB, folder);
+    /* Not all that is free is for everybody. */
+    disk.left = (uint64_t)system.f_bavail > UINT64_MAX / system.f_frsize ? UINT64_MAX : (uint64_t)system.f_bavail * system.f_frsize;
+    return ln__disk_check(&disk, bytes, largest, folder, err);
+}
+
+/* All of the file's blocks are had before it is mapped: a full disk is an error here, and no signal when a row is written. */
+static int reserve(int fd, size_t bytes)
+{
+    int error;
+
+    do
+        error = posix_fallocate(fd, 0, (off_t)bytes);
+    while (error == EINTR);
+    return error;
+}
 
 static ln_status map_file(ln__cache *out, const char *folder, size_t bytes, const ln__ctx *ctx, ln_error *err)
 {
@@ -23,7 +88,7 @@ static ln_status map_file(ln__cache *out, const char *folder, size_t bytes, cons
     int saved = errno, fd = mkstemp((char *)path.data), error = fd < 0 ? errno : 0;
     if (fd >= 0) {
         unlink((char *)path.data);
-        error = posix_fallocate(fd, 0, (off_t)bytes);
+        error = reserve(fd, bytes);
     }
     void *data = error ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (!error && data == MAP_FAILED)
@@ -32,8 +97,8 @@ static ln_status map_file(ln__cache *out, const char *folder, size_t bytes, cons
         close(fd);
     errno = saved;
     if (error)
-        st = ln__fail_errno(err, LN_E_IO, error,
-                            "%zu MB of cached features do not fit memory, and '%s' cannot take them", bytes >> 20, folder);
+        st = ln__fail_errno(err, LN_E_IO, error, "%.3f GB of cached features do not fit memory, and '%s' cannot take them",
+                            (double)bytes / GB, folder);
     else
         *out = (ln__cache){ .data = data, .mapped = bytes };
     ln__buffer_free(&path);
@@ -42,23 +107,28 @@ static ln_status map_file(ln__cache *out, const char *folder, size_t bytes, cons
 
 ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, size_t width, ln_error *err)
 {
-    size_t numbers, bytes;
-    ln_status st = LN_OK;
+    size_t bytes;
+    ln_status st;
 
     memset(out, 0, sizeof *out);
-    if (!ln__mul_size(rows, width, &numbers) || !ln__mul_size(numbers, sizeof(float), &bytes) || bytes > SIZE_MAX / 4)
-        return ln__fail(err, LN_E_LIMIT, "%zu rows of %zu features are too many", rows, width);
+    st = ln__cache_size(&bytes, rows, width, err);
+    if (st < 0)
+        return st;
     if (bytes <= place->memory_left) {
-        out->data = ln__calloc(place->ctx, numbers ? numbers : 1, sizeof(float));
+        out->data = ln__calloc(place->ctx, LN__MAX(bytes, sizeof(float)), 1);
         if (!out->data)
             return ln__fail_nomem(err, place->ctx, bytes);
         place->memory_left -= bytes;
     } else {
-        st = map_file(out, place->folder ? place->folder : "/tmp", bytes, place->ctx, err);
+        st = ln__cache_check(place, bytes, bytes, err);
+        if (st == LN_OK)
+            st = map_file(out, ln__cache_folder(place), bytes, place->ctx, err);
+        if (st < 0)
+            return st;
     }
     out->rows = rows;
     out->width = width;
-    return st;
+    return LN_OK;
 }
 
 void ln__cache_return(ln__cache *cache, ln__cache_place *place)

@@ -47,11 +47,103 @@ void ln__features_free(ln__features *features, const ln__ctx *ctx)
     memset(features, 0, sizeof *features);
 }
 
+/* ---- What is cached, and where ---------------------------------------------------------------- */
+
+typedef struct wanted { ln__cache *cache; size_t width, settled; } wanted;     /* settled: ln__features_settle's; 0: none */
+
+static ln_status list_caches(wanted list[LN__MAX_EXITS + 1], ln__features *to, const ln_model *model, const ln__features_request *request,
+                             ln_error *err)
+{
+    ln__final_form form;
+    ln_status st = LN_OK;
+
+    for (uint32_t e = 0; e < to->exits; e++) {
+        const ln__head *head = &model->exits[e].head;
+        bool settles = request->learning && head->kind == LN_HEAD_CONV;
+        list[e] = (wanted){ &to->exit[e], (size_t)(request->learning ? ln__head_cached(head) : ln__head_features(head)),
+                            settles ? (size_t)ln__head_features(head) : 0 };
+    }
+    list[to->exits] = (wanted){ &to->end, model->classes, 0 };
+    if (!request->last_layer)
+        return LN_OK;
+    st = ln__final_describe(&form, model, err);
+    to->positions = form.positions;
+    list[to->exits] = (wanted){ &to->last, (size_t)form.positions * (size_t)model->final.inputs, 0 };
+    return st;
+}
+
+/* Bytes that ln__cache_new would find room for in memory, or put into a file. */
+typedef struct ledger { uint64_t memory_left, all, disk, most, largest; } ledger;
+
+static bool enter(ledger *l, size_t bytes)
+{
+    bool in_memory = bytes <= l->memory_left;
+
+    l->memory_left -= in_memory ? bytes : 0;
+    l->disk += in_memory ? 0 : bytes;
+    l->most = LN__MAX(l->most, l->disk);
+    l->largest = LN__MAX(l->largest, in_memory ? 0 : bytes);
+    return in_memory;
+}
+
+/* What the caches take at once, those made once convolutions have learned among them. A sum beyond 64 bits stays above all disks. */
+static ln_status count_caches(ledger *l, const wanted *list, const ln__features *to, size_t all, ln_error *err)
+{
+    bool in_memory[LN__MAX_EXITS + 1];
+    size_t bytes, settled;
+    ln_status st = LN_OK;
+
+    for (uint32_t i = 0; st == LN_OK && i <= to->exits; i++) {
+        st = ln__cache_size(&bytes, all, list[i].width, err);
+        if (st == LN_OK && bytes > INT64_MAX - l->all)
+            st = ln__fail(err, LN_E_LIMIT, "features of %zu rows at %u exits are too many", all, to->exits);
+        if (st < 0)
+            return st;
+        l->all += bytes;
+        in_memory[i] = enter(l, bytes);
+    }
+    for (uint32_t i = 0; st == LN_OK && i < to->exits; i++) {
+        if (list[i].settled == 0)
+            continue;
+        st = ln__cache_size(&bytes, all, list[i].width, err);
+        if (st == LN_OK)
+            st = ln__cache_size(&settled, to->stride, list[i].settled, err);
+        if (st < 0)
+            return st;
+        enter(l, settled);
+        l->memory_left += in_memory[i] ? bytes : 0;
+        l->disk -= in_memory[i] ? 0 : bytes;
+    }
+    return LN_OK;
+}
+
+/* Said and checked before anything is taken. */
+static ln_status take_caches(ln__features *to, const ln_model *model, const ln__features_request *request, size_t all,
+                             ln__cache_place *place, ln__reporter *reporter, ln_progress *progress, ln_error *err)
+{
+    ledger l = { .memory_left = place->memory_left };
+    wanted list[LN__MAX_EXITS + 1];
+    ln_status st = list_caches(list, to, model, request, err);
+
+    if (st == LN_OK)
+        st = count_caches(&l, list, to, all, err);
+    if (st < 0)
+        return st;
+    progress->cache_bytes = l.all;
+    progress->disk_bytes = l.most;
+    progress->cache_folder = l.most ? ln__cache_folder(place) : NULL;
+    st = ln__report(reporter, progress, true, err);
+    if (st == LN_OK)
+        st = ln__cache_check(place, l.most, l.largest, err);
+    for (uint32_t i = 0; st == LN_OK && i <= to->exits; i++)
+        st = ln__cache_new(list[i].cache, place, all, list[i].width, err);
+    return st;
+}
+
 static ln_status take_memory(ln__features *to, const ln_model *model, const ln__features_request *request,
-                             ln__cache_place *place, ln_error *err)
+                             ln__cache_place *place, ln__reporter *reporter, ln_progress *progress, ln_error *err)
 {
     size_t all;
-    ln_status st = LN_OK;
 
     to->exits = model->n_exits;
     to->classes = model->classes;
@@ -60,23 +152,12 @@ static ln_status take_memory(ln__features *to, const ln_model *model, const ln__
     to->forms = request->augment + 1;
     if (!ln__mul_size(to->stride, to->forms, &all) || all > UINT32_MAX)
         return ln__fail(err, LN_E_LIMIT, "%zu rows in %u forms are too many", to->stride, to->forms);
+    progress->total = all;
+    ln_status st = take_caches(to, model, request, all, place, reporter, progress, err);
+    if (st < 0)
+        return st;
     to->labels = ln__array(&model->ctx, to->stride, sizeof *to->labels);
-    if (!to->labels)
-        return ln__fail_nomem(err, &model->ctx, to->stride * sizeof *to->labels);
-    for (uint32_t e = 0; st == LN_OK && e < to->exits; e++) {
-        const ln__head *head = &model->exits[e].head;
-        st = ln__cache_new(&to->exit[e], place, all, (size_t)(request->learning ? ln__head_cached(head) : ln__head_features(head)), err);
-    }
-    if (st == LN_OK && !request->last_layer)
-        st = ln__cache_new(&to->end, place, all, model->classes, err);
-    if (st == LN_OK && request->last_layer) {
-        ln__final_form form;
-        st = ln__final_describe(&form, model, err);
-        to->positions = form.positions;
-        if (st == LN_OK)
-            st = ln__cache_new(&to->last, place, all, (size_t)form.positions * (size_t)model->final.inputs, err);
-    }
-    return st;
+    return to->labels ? LN_OK : ln__fail_nomem(err, &model->ctx, to->stride * sizeof *to->labels);
 }
 
 static ln_status map_labels(int32_t *labels, size_t n, const int32_t *map, const ln_data *data, ln_error *err)
@@ -166,8 +247,6 @@ static ln_status pass_forms(passing *p, collector *c, ln__reporter *reporter, ln
     ln__features *to = c->to;
     ln_status st = LN_OK;
 
-    p->progress = ln__progress_make("features");
-    p->progress.total = (uint64_t)to->stride * to->forms;
     ln__reporter_begin(reporter);
     for (uint32_t form = 0; st == LN_OK && form < to->forms; form++) {
         c->base = form * to->stride;
@@ -186,13 +265,13 @@ ln_status ln__features_run(ln__features *out, ln_model *model, const ln__feature
     size_t row = (size_t)model->channels * model->height * model->width, batch = 8 * (size_t)request->threads;
     ln__session_request open = { .max_rows = (uint32_t)batch, .threads = request->threads, .point = -1,
                                  .keep_classifier_input = request->last_layer, .untrained = true };
-    passing p = { .request = request };
+    passing p = { .request = request, .progress = ln__progress_make("features") };
     collector c = { .to = out, .model = model, .learning = request->learning, .most = 1 };
 
     memset(out, 0, sizeof *out);
     if (ln_data_rows(request->data) == 0)
         return ln__fail(err, LN_E_ARGUMENT, "the data set has no rows");
-    ln_status st = take_memory(out, model, request, place, err);
+    ln_status st = take_memory(out, model, request, place, reporter, &p.progress, err);
     if (st == LN_OK) {
         p.inputs = ln__array(&model->ctx, row, batch * sizeof(float));
         p.plane = ln__array(&model->ctx, model->height, model->width * sizeof(float));

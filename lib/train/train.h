@@ -30,7 +30,15 @@ ln_status    ln__report(ln__reporter *reporter, ln_progress *progress, bool alwa
 
 /* rows x width floats, in memory or, when that is asked too much of, in an unlinked file. */
 typedef struct ln__cache { float *data; size_t rows, width, mapped; } ln__cache;
-typedef struct ln__cache_place { const ln__ctx *ctx; uint64_t memory_left; const char *folder; } ln__cache_place;
+typedef struct ln__cache_place { const ln__ctx *ctx; uint64_t memory_left; const char *folder; } ln__cache_place;   /* folder NULL: /tmp */
+const char *ln__cache_folder(const ln__cache_place *place);
+/* Bytes of a cache; LN_E_LIMIT. */
+ln_status ln__cache_size(size_t *bytes, size_t rows, size_t width, ln_error *err);
+/* LN_E_IO unless so many bytes, the largest file of them this large, have room in the place's folder. */
+ln_status ln__cache_check(const ln__cache_place *place, uint64_t bytes, uint64_t largest, ln_error *err);
+/* What it goes by. */
+typedef struct ln__disk { uint64_t left, most; } ln__disk;  /* bytes left, bytes of the largest file this process may write */
+ln_status ln__disk_check(const ln__disk *disk, uint64_t bytes, uint64_t largest, const char *folder, ln_error *err);
 ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, size_t width, ln_error *err);
 void      ln__cache_free(ln__cache *cache, const ln__ctx *ctx);
 void      ln__cache_return(ln__cache *cache, ln__cache_place *place);   /* frees it and gives its memory back to the place */
