@@ -76,6 +76,7 @@ static ln_status try_places(job *b, const ln_exit_options *heads, ln_error *err)
 
     o.heads = heads;
     o.exits = s->n_places;
+    o.head_rows = b->head_data;
     o.budgets = s->n_place_budgets ? s->place_budgets : s->budgets;
     o.n_budgets = s->n_place_budgets ? s->n_place_budgets : s->n_budgets;
     o.cost = s->cost;

@@ -494,9 +494,10 @@ typedef struct ln_place_options {
     const char    *cache_folder;
     ln_progress_fn progress;
     void          *progress_payload;
+    ln_data       *head_rows;   /* as in ln_train_options */
 } ln_place_options;
 #define LN_PLACE_OPTIONS_INIT \
-    { sizeof(ln_place_options), NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+    { sizeof(ln_place_options), NULL, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL }
 
 typedef struct ln_place {       /* frozen: arrays of it cross the ABI */
     const char *value;          /* the ONNX value's name */

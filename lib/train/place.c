@@ -200,7 +200,7 @@ static ln_status collect_answers(placing *p, ln_error *err)
                               .cells = p->options.heads->head == LN_HEAD_CONV ? 0 : p->options.heads->cells };
     ln_model *model = p->model;
     ln__cache_place place = { &model->ctx, p->options.max_memory, p->options.cache_folder };
-    ln__features_request request = { .data = p->rows, .seed = p->options.seed, .threads = p->options.threads,
+    ln__features_request request = { .data = p->rows, .more = p->options.head_rows, .seed = p->options.seed, .threads = p->options.threads,
                                      .last_layer = model->final.replaced && !model->final.trained };
     ln_status st = put_exits(p, &small, true, err);
 
@@ -334,7 +334,7 @@ static ln_status leave_features(placing *p, ln_error *err)
     ln__training *t;
     uint32_t exit = 0;
 
-    if (p->options.heads->head != LN_HEAD_POOL)
+    if (p->options.heads->head != LN_HEAD_POOL || p->options.head_rows)
         return LN_OK;
     t = ln__calloc(&model->ctx, 1, sizeof *t);
     if (!t)
