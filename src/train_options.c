@@ -39,7 +39,7 @@ static const char name[] = "train";
       "mean, deviation and maximum per channel, all activations, or two small convolutions "      \
       "(default: pool)" },                                                                        \
     { CLI_COUNT, 0, "--hidden", "N", &(s)->hidden, 0, 65536,                                      \
-      "hidden layer of a head, 0: linear (default: pool 256, else 0)" },                          \
+      "hidden layer of a head, 0: linear (default: pool 256, 128 where it reads cells, else 0)" },  \
     { CLI_COUNT, 0, "--cells", "N", &(s)->cells, 1, 64,                                           \
       "a head looks at N x N cells of the map (default: pool 4 up to 64 channels, else 1; "       \
       "conv 2)" },                                                                                \

@@ -711,6 +711,29 @@ START_TEST(convolutional_heads_suit_their_value)
 }
 END_TEST
 
+START_TEST(heads_that_read_cells_have_half_the_hidden_layer)
+{
+    ln_model *model = load(MODEL);
+    ln_exit_candidate places[16];
+    ln_exit_options one_cell = LN_EXIT_OPTIONS_INIT;
+    ln_exit_info info = LN_EXIT_INFO_INIT;
+    size_t count = 0;
+
+    OK(ln_exit_candidates(model, places, 16, &count, &err));
+    ck_assert(places[0].channels <= 64);
+    one_cell.cells = 1;
+    OK(ln_exit_add(model, places[0].value, NULL, &err));
+    OK(ln_exit_get_info(model, 0, &info, &err));
+    ck_assert_uint_eq(info.cells, 4);
+    ck_assert_uint_eq(info.hidden, 128);
+    OK(ln_exit_clear(model, &err));
+    OK(ln_exit_add(model, places[0].value, &one_cell, &err));
+    OK(ln_exit_get_info(model, 0, &info, &err));
+    ck_assert_uint_eq(info.hidden, 256);
+    ln_model_free(model);
+}
+END_TEST
+
 /* A vector's head is linear in all of it, with the hidden layer it was asked for. */
 START_TEST(a_head_on_a_vector_is_read_back)
 {
@@ -793,6 +816,7 @@ int main(void)
     tcase_add_test(t, the_last_layer_can_be_replaced);
     tcase_add_test(t, automatic_exits_leave_taken_places_alone);
     tcase_add_test(t, heads_can_be_trained_again);
+    tcase_add_test(t, heads_that_read_cells_have_half_the_hidden_layer);
     tcase_add_test(t, a_head_on_a_vector_is_read_back);
     tcase_add_test(t, convolutional_heads_suit_their_value);
     tcase_add_test(t, an_untrained_last_layer_is_trained_after_loading);

@@ -397,7 +397,8 @@ ln_exit_candidates(const ln_model *model, ln_exit_candidate *out, size_t capacit
 typedef struct ln_exit_options {
     size_t   struct_size;
     int32_t  head;              /* LN_HEAD_POOL, LN_HEAD_FLATTEN, LN_HEAD_CONV */
-    uint32_t hidden;            /* width of the hidden layer; LN_HEAD_POOL: 0: 256; LN_HEAD_CONV: 0: linear; UINT32_MAX: linear */
+    uint32_t hidden;            /* width of the hidden layer; LN_HEAD_POOL: 0: 256, 128 where it reads cells; LN_HEAD_CONV: 0: linear;
+                                   UINT32_MAX: linear */
     uint32_t cells;             /* LN_HEAD_POOL: the grid is cells x cells; 0: 4 up to 64 channels, else 1; a number
                                    that does not divide the value's height and width becomes the next smaller that does.
                                    LN_HEAD_CONV: of what the convolutions make; 0: 2; cells that do not divide it overlap */

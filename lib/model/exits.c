@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MOST_CHANNELS = 1024, USUAL_CHANNELS = 64, USUAL_HIDDEN = 256 };
+enum { MOST_CHANNELS = 1024, USUAL_CHANNELS = 64, USUAL_HIDDEN = 256, USUAL_HIDDEN_OF_CELLS = 128 };
 
 void ln__exits_clear(ln_model *model)
 {
@@ -124,9 +124,12 @@ static int32_t kind_for(const ln__exit *exit, int32_t kind)
     return kind;
 }
 
-static int32_t usual_hidden(int32_t kind, int32_t wanted)
+/* Heads that read cells stand behind few channels, in networks that are fast beside what a head takes. */
+static int32_t usual_hidden(const ln__head *head, int32_t wanted)
 {
-    return kind == LN_HEAD_CONV || wanted == LN_HEAD_FLATTEN ? 0 : USUAL_HIDDEN;
+    if (head->kind == LN_HEAD_CONV || wanted == LN_HEAD_FLATTEN)
+        return 0;
+    return head->cells > 1 ? USUAL_HIDDEN_OF_CELLS : USUAL_HIDDEN;
 }
 
 static ln_status shape_head(ln__exit *exit, const char *value, const ln_exit_options *options, ln_error *err)
@@ -149,7 +152,7 @@ static ln_status shape_head(ln__exit *exit, const char *value, const ln_exit_opt
         return ln__fail(err, LN_E_LIMIT, "value '%s' gives a head %lld numbers to read", value, (long long)features);
     head->mlp.inputs = (int32_t)features;
     if (options->hidden != UINT32_MAX)
-        head->mlp.hidden = options->hidden ? (int32_t)options->hidden : usual_hidden(head->kind, options->head);
+        head->mlp.hidden = options->hidden ? (int32_t)options->hidden : usual_hidden(head, options->head);
     return LN_OK;
 }
 
