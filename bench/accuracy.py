@@ -27,9 +27,9 @@ NETWORKS = {
     "squeezenet": dict(file="imagenet_squeezenet1_0.onnx", train="imagenette/train", judge="imagenette/val",
                        flags="--order bgr --scale 1 --mean 104,117,123", class_map="imagenette/classes.tsv"),
     "cifar10": dict(file="cifar10_resnet56.onnx", train="cifar10/test.tar.gz:part=0/5", heads="cifar10/train.tar.gz",
-                    judge="cifar10/test.tar.gz:not=0/5", flags=CIFAR10 + " --augment 4 --epochs 30"),
+                    judge="cifar10/test.tar.gz:not=0/5", flags=CIFAR10 + " --augment 16 --epochs 40"),
     "cifar100": dict(file="cifar100_resnet56.onnx", train="cifar100/test.tar.gz:part=0/5", heads="cifar100/train.tar.gz",
-                     judge="cifar100/test.tar.gz:not=0/5", flags=CIFAR100 + " --augment 4 --epochs 30"),
+                     judge="cifar100/test.tar.gz:not=0/5", flags=CIFAR100 + " --augment 8 --epochs 30"),
 }
 
 
