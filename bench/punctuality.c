@@ -1,6 +1,6 @@
-/* deadline.c - how punctual ln_infer_deadline is.
+/* punctuality.c - how punctual ln_infer_deadline is.
  *
- *     build/bench/deadline MODEL DATA [ROWS]
+ *     build/bench/punctuality MODEL DATA [ROWS]
  *
  * The first ROWS (300) rows of DATA are answered one by one on one thread by deadlines from a fifth of the plain network's
  * time to its whole, which come in turn. Prints for each how long calls took beside the deadline, how many were late, by how
@@ -19,7 +19,7 @@ static void must(ln_status status)
 {
     if (status >= 0)
         return;
-    fprintf(stderr, "deadline: %s: %s\n", ln_status_name(status), err.text);
+    fprintf(stderr, "punctuality: %s: %s\n", ln_status_name(status), err.text);
     exit(1);
 }
 
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
     ln_data *data;
 
     if (argc < 3 || rows == 0) {
-        fprintf(stderr, "usage: deadline MODEL DATA [ROWS]\n");
+        fprintf(stderr, "usage: punctuality MODEL DATA [ROWS]\n");
         return 2;
     }
     must(ln_model_load(&model, argv[1], NULL, &err));
