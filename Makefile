@@ -115,6 +115,9 @@ $(B)/obj/lib/%.o: lib/%.c | $(B)/have-build
 	$(Q)mkdir -p $(@D)
 	$(call say,CC)$(COMPILE) -Ilib -Iinclude -c -o $@ $<
 
+# Kernels multiply and add in one step where the CPU can.
+$(B)/obj/lib/engine/kernel_%.o: CFLAGS += -ffp-contract=fast
+
 $(B)/$(SO_FILE): $(LIB_OBJ) lib/leenet.map
 	$(call say,LD)$(LINK) -shared -Wl,-soname,$(SO_NAME) -Wl,--version-script=lib/leenet.map \
 	    $(if $(SAN),,-Wl,-z$(comma)defs) -Wl,-z,relro -o $@ $(LIB_OBJ) $(LIBS) $(LINK_OMP)

@@ -4,8 +4,9 @@
  *   plan_run FILE ROWS INPUT.f32 OUTPUT.f32 [-c VALUE]... [-t THREADS] [-k KERNELS] [-n RUNS] [-l] [-T]
  *
  * -c cuts the network into stages after a value, -l lists the steps, -T tunes
- * first and prints the choice, -n runs so often and prints the least milliseconds. */
-#include "engine/engine.h"
+ * first and prints the choice, -n runs so often and prints the least
+ * milliseconds, with -l of each step. */
+#include "engine/plan.h"
 #include "onnx/onnx.h"
 
 #include <stdlib.h>
@@ -40,6 +41,26 @@ static float *memory_of(ln__engine *e, int32_t value, int64_t rows, ln__view *v)
 {
     need(ln__engine_view(v, e, value, rows, &err));
     return malloc((size_t)rows * ln__view_row_floats(v) * sizeof(float) + 64);
+}
+
+static void time_steps(ln__plan *plan, const ln__ctx *ctx)
+{
+    plan->clock = ln__now;
+    plan->seconds = ln__array(ctx, plan->n_steps + 1, sizeof *plan->seconds);
+    for (size_t i = 0; plan->seconds && i < plan->n_steps; i++)
+        plan->seconds[i] = 1e9;
+}
+
+static void print_steps(const ln__plan *plan, int stage)
+{
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const ln__step *step = &plan->steps[i];
+        if (step->gone)
+            continue;
+        if (plan->seconds)
+            printf("%9.4f ms  ", plan->seconds[i] * 1e3);
+        printf("%d %s%s\n", stage, step->reference ? "REFERENCE " : "", step->text);
+    }
 }
 
 static void run_all(ln__plan **plans, const ln__cut *cut, void *arena, float **of)
@@ -110,8 +131,8 @@ int main(int argc, char **argv)
         for (int32_t i = 0; i < cut->stages[s].n_out; i++)
             if (!of[cut->stages[s].out[i]])
                 of[cut->stages[s].out[i]] = memory_of(e, cut->stages[s].out[i], rows, &v);
-        for (size_t i = 0; list && ln__plan_step(plans[s], i); i++)
-            printf("%d %s%s\n", (int)s, ln__plan_step_is_reference(plans[s], i) ? "REFERENCE " : "", ln__plan_step(plans[s], i));
+        if (list && runs > 1)
+            time_steps(plans[s], &n.ctx);
     }
     need(ln__engine_view(&v, e, input, rows, &err));
     need(ln__engine_view(&vo, e, output, rows, &err));
@@ -128,6 +149,8 @@ int main(int argc, char **argv)
         least = LN__MIN(least, ln__now() - start);
     }
     ln__omp_leave(before);
+    for (int32_t s = 0; list && s < cut->n_stages; s++)
+        print_steps(plans[s], (int)s);
     if (runs > 1)
         printf("least %.3f ms, arena %.1f MB\n", least * 1e3, (double)most / 1e6);
     FILE *f = fopen(argv[4], "wb");

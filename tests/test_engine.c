@@ -169,12 +169,12 @@ static void check_with(const stage *stages, int32_t n_stages, char choice, float
 
 static void check_stages(const stage *stages, int32_t n)
 {
-    static const char choices[] = { LN__DIRECT, LN__WINOGRAD, LN__NHWC, LN__ROWS, 0 };
+    static const char choices[] = { LN__DIRECT, LN__TILED, LN__WINOGRAD, LN__WINOGRAD_2, LN__NHWC, LN__ROWS, 0 };
     ln__tensor *of[LN__COUNT(counts)];
     for (size_t i = 0; i < LN__COUNT(counts); i++)
         of[i] = reference(counts[i]);
     for (size_t i = 0; i < LN__COUNT(choices); i++)
-        check_with(stages, n, choices[i], choices[i] == LN__WINOGRAD || !choices[i] ? 1e-4F : 2e-5F, of);
+        check_with(stages, n, choices[i], 2e-5F, of);
     for (size_t i = 0; i < LN__COUNT(counts); i++)
         reference_free(of[i]);
 }
@@ -227,6 +227,8 @@ START_TEST(convolutions_of_many_shapes)
         { 32, 64, 3, 1, 1, 14 }, { 64, 64, 3, 1, 1, 7 }, { 64, 48, 1, 1, 1, 7 }, { 48, 24, 1, 2, 1, 9 },
         { 40, 72, 1, 1, 1, 1 }, { 24, 24, 3, 1, 24, 10 }, { 32, 32, 3, 2, 32, 11 }, { 64, 64, 3, 1, 4, 8 },
         { 24, 36, 3, 1, 12, 6 }, { 256, 128, 3, 1, 1, 4 }, { 128, 128, 3, 1, 1, 2 }, { 20, 33, 3, 2, 1, 5 },
+        { 32, 112, 1, 1, 1, 17 }, { 32, 176, 3, 2, 1, 15 }, { 16, 16, 5, 1, 1, 9 }, { 640, 48, 1, 1, 1, 5 },
+        { 96, 64, 3, 1, 1, 6 }, { 16, 32, 3, 1, 1, 23 },
     };
     for (size_t i = 0; i < LN__COUNT(cases); i++) {
         int32_t x = input(cases[i].from, cases[i].side);
@@ -236,6 +238,35 @@ START_TEST(convolutions_of_many_shapes)
         ln__node *n = conv(x, cases[i].from, cases[i].to, cases[i].kernel, cases[i].stride, cases[i].group);
         post_unary(n, LN__RELU, 0, 0);
         check_graph(n->out[0]);
+    }
+}
+END_TEST
+
+/* Uneven padding and dilation, behind which sums of many channels begin with a shortcut. */
+START_TEST(convolutions_with_windows_of_all_kinds)
+{
+    static const ln__window windows[] = {
+        { .kernel = { 3, 3 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { 0, 2 }, .pad_end = { 1, 0 } },
+        { .kernel = { 3, 3 }, .stride = { 2, 1 }, .dilation = { 1, 2 }, .pad_begin = { 1, 3 }, .pad_end = { 0, 1 } },
+        { .kernel = { 2, 5 }, .stride = { 1, 3 }, .dilation = { 3, 1 }, .pad_begin = { 0, 0 }, .pad_end = { 0, 0 } },
+        { .kernel = { 1, 3 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { 0, 1 }, .pad_end = { 0, 1 } },
+        { .kernel = { 1, 1 }, .stride = { 2, 3 }, .dilation = { 1, 1 }, .pad_begin = { 2, 0 }, .pad_end = { 0, 2 } },
+        { .kernel = { 3, 3 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { 2, 2 }, .pad_end = { 2, 2 } },
+        { .kernel = { 3, 3 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { 0, 0 }, .pad_end = { 0, 0 } },
+    };
+    for (size_t i = 0; i < LN__COUNT(windows); i++) {
+        int32_t x = conv(input(3, 9), 3, 80, 1, 1, 1)->out[0], shortcut = -1;
+        for (int k = 0; k < 2; k++) {
+            ln__node *n = conv(x, 80, 64, 1, 1, 1);
+            n->u.conv.window = windows[i];
+            n->u.conv.window.spatial = 2;
+            n->in[1] = constant(DIMS(64, 80, windows[i].kernel[0], windows[i].kernel[1]), (uint64_t)(k + 3));
+            if (k)
+                post_add(n, shortcut);
+            post_unary(n, LN__RELU, 0, 0);
+            shortcut = n->out[0];
+        }
+        check_graph(shortcut);
     }
 }
 END_TEST
@@ -265,15 +296,16 @@ START_TEST(activations_follow_convolutions)
         { LN__SIGMOID, 0, 0 }, { LN__HARD_SIGMOID, .2F, .5F }, { LN__HARD_SWISH, 0, 0 }, { LN__SWISH, 0, 0 },
         { LN__TANH, 0, 0 }, { LN__ELU, .7F, 0 }, { LN__GELU, 0, 0 }, { LN__ERF, 0, 0 }, { LN__SOFTPLUS, 0, 0 },
     };
-    for (size_t i = 0; i < LN__COUNT(kinds); i++) {
-        ln__node *n = conv(input(6, 5), 6, 20, 3, 1, 1);
-        post_unary(n, kinds[i].kind, kinds[i].a, kinds[i].b);
-        /* A second one reads 20 of 32 lanes: the others must be zero. */
-        ln__node *m = conv(n->out[0], 20, 18, 3, 1, 1);
+    for (size_t i = 0; i < 2 * LN__COUNT(kinds); i++) {
+        int64_t channels = i % 2 ? 32 : 20;
+        ln__node *n = conv(conv(input(6, 5), 6, channels, 3, 1, 1)->out[0], channels, channels, 3, 1, 1);
+        post_unary(n, kinds[i / 2].kind, kinds[i / 2].a, kinds[i / 2].b);
+        /* Another one reads 20 of 32 lanes: the others must be zero. */
+        ln__node *m = conv(n->out[0], channels, 18, 3, 1, 1);
         ln__node *u = NODE(g, UNARY, m->out[0]);
-        u->u.unary.kind = kinds[i].kind;
-        u->u.unary.a = kinds[i].a;
-        u->u.unary.b = kinds[i].b;
+        u->u.unary.kind = kinds[i / 2].kind;
+        u->u.unary.a = kinds[i / 2].a;
+        u->u.unary.b = kinds[i / 2].b;
         check_graph(conv(u->out[0], 18, 4, 1, 1, 1)->out[0]);
     }
 }
@@ -296,10 +328,11 @@ START_TEST(residuals_are_added_in_place)
         }
         x = b->out[0];
     }
-    /* The added value is the input as well. */
-    ln__node *own = conv(x, 32, 32, 1, 1, 1);
+    /* The added value is the input as well: all of it is read for every output. */
+    x = conv(x, 32, 112, 1, 1, 1)->out[0];
+    ln__node *own = conv(x, 112, 112, 1, 1, 1);
     post_add(own, x);
-    check_graph(own->out[0]);
+    check_graph(conv(own->out[0], 112, 16, 1, 1, 1)->out[0]);
 }
 END_TEST
 
@@ -598,6 +631,7 @@ int main(void)
     TCase *c = tcase_create("plans");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, convolutions_of_many_shapes);
+    tcase_add_test(c, convolutions_with_windows_of_all_kinds);
     tcase_add_test(c, convolutions_over_one_and_three_dimensions);
     tcase_add_test(c, activations_follow_convolutions);
     tcase_add_test(c, residuals_are_added_in_place);

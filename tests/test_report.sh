@@ -103,7 +103,7 @@ says "compare, asked" 0 '"policy": "entropy".*"first_minus_this": {"mean": ' "$L
     --policies gate,entropy --budgets 0.5,1 --json -q
 expect "and nothing else" sh -c "! grep -q max-prob '$work/output'"
 says "the same policy twice differs by nothing" 0 '"first_minus_this": {"mean": 0, "low": 0, "high": 0}' "$LEENET" compare "$early" \
-    --data "$top" --policies gate,gate --budgets 0.5 --json -q
+    --data "$top" --policies gate,gate --budgets 0.5 --cost macs --json -q
 says "at equal cost" 0 '"policy": "max-prob", "budget": 0.6' "$LEENET" compare "$early" --data "$top" --equal --cost macs --budgets 0.6,0.8 --json -q
 if command -v python3 > /dev/null; then
     cp "$work/output" "$work/lines"

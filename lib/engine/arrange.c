@@ -162,7 +162,7 @@ static void work_in_place(ln__plan *plan, int32_t t)
         return;
     for (int32_t i = 0; i < step->n_in; i++) {
         const ln__storage *other = &plan->buffers[step->in[i]];
-        bool same = other->root == f->root && other->offset == f->offset && other->floats == f->floats;
+        bool same = (i == step->in_place || !step->reads_around) && other->root == f->root && other->offset == f->offset && other->floats == f->floats;
         if (!same && other->root == f->root && overlaps(other->offset, other->floats, f->offset, f->floats))
             return;
     }

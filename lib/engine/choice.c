@@ -10,13 +10,13 @@
 
 /* ---- The rule ---------------------------------------------------------------------- */
 
-/* Winograd must take in all posts: what it would gain is lost on a second pass. */
 bool ln__choice_available(const ln__engine *e, const ln__node *node, char choice, bool *no_memory)
 {
     ln__conv_shape shape;
     ln__dnn_op *op = NULL;
-    int32_t n_post = choice == LN__WINOGRAD ? ln__conv_fusable(node) : 0;
-    ln__dnn_status code = ln__conv_describe(&op, &shape, e, node, e->one, choice, n_post);
+    if (choice == LN__TILED || choice == LN__WINOGRAD || choice == LN__WINOGRAD_2)
+        return ln__tile_available(e, node, e->one, choice);
+    ln__dnn_status code = ln__conv_describe(&op, &shape, e, node, e->one, choice, 0);
     if (code) {
         *no_memory |= ln__dnn_failure(code) == LN_E_NOMEM;
         return false;
@@ -26,43 +26,28 @@ bool ln__choice_available(const ln__engine *e, const ln__node *node, char choice
     return good;
 }
 
-static int64_t pixels(const ln__tensor *t)
+/* What tiles of edge x edge outputs (0: single pixels) take for one row, in multiplications a channel pair: a core
+ * multiplies `wait` times while one weight comes from where it lies. */
+static double tile_cost(const ln__tensor *w, const ln__tensor *y, int64_t edge)
 {
-    int64_t n = 1;
-    for (int32_t i = 2; i < t->rank; i++)
-        n *= t->dim[i];
-    return n;
-}
-
-/* Winograd: square 3 x 3, stride 1, enough channels to fill its tiles. */
-static bool suits_winograd(const ln__engine *e, const ln__node *node)
-{
-    const ln__tensor *x = &e->one->of[node->in[0]], *y = &e->one->of[node->out[0]];
-    ln__window w;
-    int64_t sizes[LN__MAX_SPATIAL];
-    if (x->rank != 4 || node->u.conv.group != 1 || !ln__node_window(&w, sizes, node, x, &e->one->of[node->in[1]]))
-        return false;
-    for (int i = 0; i < 2; i++)
-        if (w.kernel[i] != 3 || w.stride[i] != 1 || w.dilation[i] != 1)
-            return false;
-    return x->dim[1] >= 32 && y->dim[1] >= 32;
-}
-
-/* Small maps of many channels: blocked kernels leave most of the machine idle there. */
-static bool suits_channels_last(const ln__engine *e, const ln__node *node)
-{
-    const ln__tensor *x = &e->one->of[node->in[0]], *y = &e->one->of[node->out[0]];
-    return pixels(y) <= 16 && pixels(y) > 1 && x->dim[1] >= 128 && node->u.conv.group == 1;
+    double count = edge ? (double)((edge + 2) * (edge + 2)) : 9.0, places = 1.0;
+    for (int32_t d = 2; d < y->rank; d++)
+        places *= (double)(edge ? (y->dim[d] + edge - 1) / edge : y->dim[d]);
+    double wait = count * (double)(w->dim[0] * w->dim[1]) > 1 << 18 ? 25.0 : 3.0;
+    return count * LN__MAX(places, wait);
 }
 
 static char rule(const ln__engine *e, const ln__node *node, bool *no_memory)
 {
+    const ln__tensor *w = &e->one->of[node->in[1]], *y = &e->one->of[node->out[0]];
     if (e->block == 1)
         return LN__ROWS;
-    if (suits_winograd(e, node) && ln__choice_available(e, node, LN__WINOGRAD, no_memory))
-        return LN__WINOGRAD;
-    if (suits_channels_last(e, node) && ln__choice_available(e, node, LN__NHWC, no_memory))
-        return LN__NHWC;
+    if (ln__tile_available(e, node, e->one, LN__WINOGRAD)) {
+        double four = tile_cost(w, y, 4), two = tile_cost(w, y, 2), direct = tile_cost(w, y, 0);
+        return four <= two && four <= direct ? LN__WINOGRAD : two <= direct ? LN__WINOGRAD_2 : LN__TILED;
+    }
+    if (ln__tile_available(e, node, e->one, LN__TILED))
+        return LN__TILED;
     if (ln__choice_available(e, node, LN__DIRECT, no_memory))
         return LN__DIRECT;
     return ln__choice_available(e, node, LN__NHWC, no_memory) ? LN__NHWC : LN__ROWS;
@@ -156,7 +141,7 @@ bool ln__choice_read(ln__engine *e, const char *text)
         if (node->op != LN__CONV || ln__is_constant(e->one, node->out[0]))
             continue;
         char c = text[at];
-        good = c == LN__DIRECT || c == LN__WINOGRAD || c == LN__NHWC || c == LN__ROWS;
+        good = c == LN__DIRECT || c == LN__NHWC || c == LN__ROWS || c == LN__TILED || c == LN__WINOGRAD || c == LN__WINOGRAD_2;
         e->choice[i] = c;
         at += good;
     }

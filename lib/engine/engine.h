@@ -46,7 +46,7 @@ ln_status ln__engine_view(ln__view *out, ln__engine *engine, int32_t value, int6
 /* Told how many runs of one row are done; what it returns below LN_OK ends the work. */
 typedef ln_status (*ln__watch_fn)(uint32_t done, uint32_t total, void *payload, ln_error *err);
 
-/* Times the candidates of every convolution (direct blocked, Winograd, channels-last),
+/* Times the candidates of every convolution (oneDNN's blocked and channels-last, our tiles direct and by Winograd),
  * reorders counted, for one row and `threads`; the choice as one line of text
  * for the model file, with the CPU and version it holds for. */
 ln_status ln__engine_tune(ln__buffer *out, const ln__ctx *ctx, const ln__graph *fused,
@@ -70,7 +70,7 @@ size_t ln__plan_arena(const ln__plan *plan);
  * own may be overwritten. No allocation, no lock. */
 ln_status ln__plan_run(ln__plan *plan, void *arena, float *const *in, float *const *out, ln_error *err);
 
-/* The i-th step as text, "Conv 'layer1.0.conv1' jit_wino:avx512_core 64x56x56 nChw16c"; NULL past the end. */
+/* The i-th step as text, "Conv 'layer1.0.conv1' jit:avx512_core 1x64x56x56 blocked"; NULL past the end. */
 const char *ln__plan_step(const ln__plan *plan, size_t i);
 /* True if a step runs an unoptimised kernel (oneDNN "ref", or our general evaluator on a
  * tensor of more than a few thousand numbers). */

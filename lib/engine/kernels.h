@@ -39,7 +39,43 @@ typedef struct ln__job {
     const float *bias;          /* [n] or NULL */
     float alpha;
     int64_t m, n, k;
+
+    /* Convolutions by tiles; weights as ln__tile_pack orders them, bias padded to whole groups. */
+    int64_t edge;               /* outputs along a tile of Winograd's; 0: direct */
+    const int64_t *at;          /* [blocks] from a place's first number to each block of channels it reads */
+    int64_t blocks;
+    int64_t chunk;              /* places (padded: output lines) between two passes over the weights */
+    bool padded;                /* direct: the kernel reaches over the edges */
+    int64_t plane;              /* floats of a channel block in scratch */
+    float *scratch;
+    int64_t scratch_floats;     /* of each part */
 } ln__job;
+
+enum { LN__TILE_PLACES = 256 };     /* most of a chunk */
+/* Channel blocks of the output are made in groups: of the widest there is, what is left by halves of that. */
+static inline int64_t ln__tile_widest(int64_t lanes) { return lanes == 16 ? 4 : 2; }
+static inline int64_t ln__tile_groups(int64_t blocks, int64_t lanes)
+{
+    int64_t widest = ln__tile_widest(lanes), left = blocks % widest;
+    return blocks / widest + (left >> 1) + (left & 1);
+}
+/* Blocks of group g, the first of them in *block. */
+static inline int64_t ln__tile_group(int64_t *block, int64_t blocks, int64_t lanes, int64_t g)
+{
+    int64_t widest = ln__tile_widest(lanes), whole = blocks / widest;
+    if (g < whole) {
+        *block = g * widest;
+        return widest;
+    }
+    bool pair = blocks % widest >= 2 && g == whole;
+    *block = pair ? whole * widest : blocks - 1;
+    return pair ? 2 : 1;
+}
+/* From frequency to frequency of Winograd's scratch: an odd number of lines, or they would all fall into few sets of a cache. */
+static inline int64_t ln__tile_step(int64_t blocks, int64_t chunk, int64_t lanes)
+{
+    return blocks * chunk * lanes + lanes;
+}
 
 typedef void (*ln__kernel)(const ln__job *job, int64_t part, int64_t parts);
 
@@ -52,6 +88,9 @@ void ln__kernel_pool(const ln__job *job, int64_t part, int64_t parts);
 void ln__kernel_reduce(const ln__job *job, int64_t part, int64_t parts);    /* mean, sum, maximum over all pixels */
 void ln__kernel_window(const ln__job *job, int64_t part, int64_t parts);    /* slices and constant padding */
 void ln__kernel_dense(const ln__job *job, int64_t part, int64_t parts);     /* y[m][n] = alpha x[m][k] w[n][k] + bias */
+
+void ln__kernel_direct(const ln__job *job, int64_t part, int64_t parts);    /* convolutions of all channels */
+void ln__kernel_winograd(const ln__job *job, int64_t part, int64_t parts);  /* of those, 3x3 of stride 1 */
 
 /* Sets post of a job from a unary; relu and clip become limits. */
 void ln__job_post(ln__job *job, ln__unary kind, float a, float b);

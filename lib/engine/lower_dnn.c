@@ -56,7 +56,7 @@ ln__dnn_status ln__conv_describe(ln__dnn_op **out, ln__conv_shape *s, const ln__
                        .y = ln__dnn_tensor_of(engine, s->y, s->y_layout), .group = node->u.conv.group,
                        .window = &s->window, .pad_begin = s->pad_begin, .pad_end = s->pad_end,
                        .bias = node->n_in > 2 && node->in[2] != LN__NO_VALUE,
-                       .winograd = choice == LN__WINOGRAD, .post = node->post, .n_post = n_post };
+                       .post = node->post, .n_post = n_post };
     return ln__dnn_describe_conv(out, engine->dnn, &c);
 }
 
@@ -74,7 +74,7 @@ static ln__dnn_status find_conv(ln__dnn_op **op, ln__conv_shape *shape, int32_t 
         tries[count++] = order[i];
     for (int32_t i = 0; i < count; i++) {
         int32_t posts[2] = { fusable, 0 };
-        for (int32_t k = 0; k < (fusable && tries[i] != LN__WINOGRAD ? 2 : 1); k++) {
+        for (int32_t k = 0; k < (fusable ? 2 : 1); k++) {
             code = ln__conv_describe(op, shape, plan->engine, n, plan->shapes, tries[i], posts[k]);
             *n_post = posts[k];
             if (!code && (!ln__dnn_is_reference(*op) || i + 1 == count))
@@ -168,6 +168,8 @@ ln_status ln__lower_conv(ln__plan *plan, int32_t node, ln_error *err)
     ln__conv_shape shape;
     ln__dnn_op *op = NULL;
     int32_t n_post = 0, y;
+    if (ln__tile_available(plan->engine, ln__lower_node(plan, node), plan->shapes, plan->engine->choice[node]))
+        return ln__lower_tile(plan, node, err);
     ln__dnn_status code = find_conv(&op, &shape, &n_post, plan, node);
     if (code)
         return ln__dnn_fail(err, plan, node, code);

@@ -45,7 +45,7 @@ typedef struct ln__dnn_conv {
     int64_t group;
     const ln__window *window;
     const int64_t *pad_begin, *pad_end;
-    bool bias, winograd;
+    bool bias;
     const ln__post *post;       /* LN__POST_ADD adds what y holds */
     int32_t n_post;
 } ln__dnn_conv;

@@ -153,7 +153,7 @@ ln__dnn_status ln__dnn_describe_conv(ln__dnn_op **out, ln__dnn *dnn, const ln__d
     if (!st && c->bias) st = md_tag(&b, 1, channels, dnnl_a);
     if (!st) st = attr_new(&attr);
     if (!st) st = attr_posts(attr, c->post, c->n_post);
-    if (!st) st = pd_conv(&op->pd, dnn->engine, c->winograd, ref(&x), ref(&w),
+    if (!st) st = pd_conv(&op->pd, dnn->engine, ref(&x), ref(&w),
                           c->bias ? ref(&b) : NULL, ref(&y), stride, dilate, begin, end, attr);
     if (attr)
         dnnl_primitive_attr_destroy(attr);

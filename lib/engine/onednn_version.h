@@ -1,7 +1,7 @@
 /* onednn_version.h - all that differs between oneDNN 2.x and 3.x, for the files
  * that wrap it: 2.x describes an operation first and then makes a primitive
  * descriptor of it, with memory descriptors by value; 3.x does it in one call,
- * with memory descriptors as handles, and has no Winograd. */
+ * with memory descriptors as handles. */
 #ifndef LN_ONEDNN_VERSION_H
 #define LN_ONEDNN_VERSION_H
 
@@ -80,13 +80,11 @@ static inline dnnl_status_t append_sum(dnnl_post_ops_t ops)
     return dnnl_post_ops_append_sum(ops, 1.0F, 0, dnnl_data_type_undef);
 }
 
-static inline dnnl_status_t pd_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine, bool winograd,
+static inline dnnl_status_t pd_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                              md_ref x, md_ref w, md_ref bias, md_ref y, const dnnl_dims_t stride,
                              const dnnl_dims_t dilate, const dnnl_dims_t begin,
                              const dnnl_dims_t end, dnnl_primitive_attr_t attr)
 {
-    if (winograd)
-        return dnnl_unimplemented;
     return dnnl_convolution_forward_primitive_desc_create(out, engine, dnnl_forward_inference,
         dnnl_convolution_direct, x, w, bias, y, stride, dilate, begin, end, attr);
 }
@@ -149,15 +147,14 @@ static inline dnnl_status_t append_sum(dnnl_post_ops_t ops)
     return dnnl_post_ops_append_sum(ops, 1.0F);
 }
 
-static inline dnnl_status_t pd_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine, bool winograd,
+static inline dnnl_status_t pd_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine,
                              md_ref x, md_ref w, md_ref bias, md_ref y, const dnnl_dims_t stride,
                              const dnnl_dims_t dilate, const dnnl_dims_t begin,
                              const dnnl_dims_t end, dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t desc;
     dnnl_status_t st = dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_inference,
-        winograd ? dnnl_convolution_winograd : dnnl_convolution_direct, x, w, bias, y, stride,
-        dilate, begin, end);
+        dnnl_convolution_direct, x, w, bias, y, stride, dilate, begin, end);
     return st ? st : dnnl_primitive_desc_create(out, &desc, attr, engine, NULL);
 }
 static inline dnnl_status_t pd_matmul(dnnl_primitive_desc_t *out, dnnl_engine_t engine, md_ref x,

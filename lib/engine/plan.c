@@ -161,6 +161,8 @@ static ln__dnn_status run_step(const ln__plan *plan, ln__step *step, const bases
         if (step->n_in > 1)
             job->other = pointer(plan, b, step->in[1]);
         job->y = pointer(plan, b, step->out[0]);
+        if (step->scratch >= 0)
+            job->scratch = pointer(plan, b, step->scratch);
         run_kernel(step->kernel, job, step->busy, plan->threads);
         return 0;
     case LN__STEP_COPY:

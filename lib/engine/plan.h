@@ -12,8 +12,9 @@
 
 typedef enum ln__layout { LN__PLAIN, LN__BLOCKED, LN__LAST } ln__layout;
 
-/* How a convolution is computed; 0 for other nodes. */
-enum { LN__DIRECT = 'd', LN__WINOGRAD = 'w', LN__NHWC = 'n', LN__ROWS = 'p' };
+/* How a convolution is computed; 0 for other nodes. By oneDNN in channel blocks, channels-last or in
+ * ONNX's order, or by our own tiles in channel blocks: direct, or Winograd's with 4x4 or 2x2 outputs a tile. */
+enum { LN__DIRECT = 'd', LN__NHWC = 'n', LN__ROWS = 'p', LN__TILED = 't', LN__WINOGRAD = 'w', LN__WINOGRAD_2 = 'v' };
 
 typedef struct ln__packed ln__packed;   /* weights.c */
 
@@ -70,7 +71,18 @@ ln_status ln__weights_get(const void **out, ln__engine *engine, int32_t node, co
 /* A constant's floats, aligned, times `factor`, zeros up to `floats`. */
 ln_status ln__weights_vector(const float **out, ln__engine *engine, int32_t node, int32_t input,
                              const ln__tensor *plain, int64_t floats, float factor);
+/* Weights of a node as kernel_tile.c reads them; `edge`: of Winograd's tiles, 0: direct. */
+ln_status ln__weights_tiled(const void **out, ln__engine *engine, int32_t node, const ln__tensor *plain,
+                            const ln__tensor *scale, int64_t edge);
 void ln__weights_free(ln__engine *engine);
+
+/* ---- Convolutions by tiles: pack_tile.c, lower_tile.c ----------------------------------- */
+
+enum { LN__TILE_TAPS = 64 };        /* positions of a kernel, at most */
+int64_t ln__tile_floats(const ln__tensor *plain, int64_t edge, int64_t block);
+/* Into [groups (ln__tile_group)][kernel, or Winograd's frequencies][input channels, filled up][outputs of the group]. */
+void ln__tile_pack(float *out, const ln__tensor *plain, const ln__tensor *scale, int64_t edge, int64_t block);
+bool ln__tile_available(const ln__engine *engine, const ln__node *node, const ln__shapes *shapes, char choice);
 
 /* ---- Convolutions: lower_conv.c ------------------------------------------------------- */
 
@@ -115,6 +127,7 @@ typedef struct ln__step {
     int32_t n_in, n_out;
     int32_t *in, *out;          /* buffers; reads before writes */
     int32_t in_place;           /* input the output may take the place of, -1 */
+    bool reads_around;          /* other inputs are read at other places than are written */
     int32_t scratch;            /* buffer, -1 */
     ln__dnn_op *op;
     const void *weights;
@@ -188,6 +201,7 @@ ln_status ln__lower_scratch(ln__plan *plan, ln__step *step, size_t bytes, ln_err
 ln_status ln__dnn_fail(ln_error *err, const ln__plan *plan, int32_t node, ln__dnn_status status);
 
 ln_status ln__lower_conv(ln__plan *plan, int32_t node, ln_error *err);
+ln_status ln__lower_tile(ln__plan *plan, int32_t node, ln_error *err);
 ln_status ln__lower_matmul(ln__plan *plan, int32_t node, ln_error *err);
 ln_status ln__lower_softmax(ln__plan *plan, int32_t node, ln_error *err);
 ln_status ln__lower_lrn(ln__plan *plan, int32_t node, ln_error *err);

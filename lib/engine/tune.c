@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-static const char kinds[] = { LN__DIRECT, LN__WINOGRAD, LN__NHWC };
-enum { KINDS = 3, RUNS = 12, ROUNDS = 21, FEWEST_ROUNDS = 5 };
+static const char kinds[] = { LN__DIRECT, LN__TILED, LN__WINOGRAD, LN__WINOGRAD_2, LN__NHWC };
+enum { KINDS = 5, RUNS = 12, ROUNDS = 21, FEWEST_ROUNDS = 5 };
 enum { OF_KIND = 1 + RUNS, OF_ALL = KINDS * OF_KIND + 2 * (1 + ROUNDS) };     /* runs, each first one a warm-up */
 #define LONGEST 1.0             /* seconds for the runs of one kind */
 #define GAIN    0.04            /* least share of a time that a change must save */
@@ -135,7 +135,7 @@ static ln_status engine_with(ln__engine **out, const ln__trial *t, const char *c
     return LN_OK;
 }
 
-/* Times one kind on every convolution that has it; others keep the rule's. */
+/* Times one kind, posts included, on every convolution that has it; others keep the rule's. */
 static ln_status time_kind(ln__trial *t, int kind, const ln__engine *rule, char *choice, ln_error *err)
 {
     ln__engine *engine;
@@ -159,10 +159,9 @@ static ln_status time_kind(ln__trial *t, int kind, const ln__engine *rule, char 
         st = rig_time(&rig, t, err);
         for (size_t i = 0; st >= 0 && i < rig.plan->n_steps; i++) {
             const ln__step *step = &rig.plan->steps[i];
-            bool wino = step->op && strstr(ln__dnn_name(step->op), "wino");
-            if (step->op && step->weights && choice[step->node] && !step->reference
-                && wino == (kinds[kind] == LN__WINOGRAD))
-                t->seconds[kind][step->node] = rig.plan->seconds[i];
+            double *sum = &t->seconds[kind][step->node];
+            if (choice[step->node] == kinds[kind] && (step->weights || step->kind == LN__STEP_KERNEL))
+                *sum = (*sum == DBL_MAX ? 0.0 : *sum) + rig.plan->seconds[i];
         }
         rig_free(&rig, t->ctx);
     }

@@ -4,11 +4,14 @@
 
 #include <string.h>
 
+typedef enum packed_kind { FOR_DNN, VECTOR, TILED } packed_kind;
+
 struct ln__packed {
+    packed_kind kind;
     int32_t node, input;
-    ln__dnn_desc *desc;         /* NULL: a vector */
-    int64_t floats;
-    float factor;
+    ln__dnn_desc *desc;         /* FOR_DNN */
+    int64_t floats;             /* VECTOR; TILED: Winograd's edge */
+    float factor;               /* VECTOR */
     void *data;
     ln__packed *next;
 };
@@ -75,7 +78,7 @@ ln_status ln__weights_get(const void **out, ln__engine *engine, int32_t node, co
     *status = 0;
     pthread_mutex_lock(&engine->lock);
     ln__packed *p = engine->packed;
-    while (p && !(p->node == node && p->desc && ln__dnn_weights_match(op, p->desc)))
+    while (p && !(p->node == node && p->kind == FOR_DNN && ln__dnn_weights_match(op, p->desc)))
         p = p->next;
     if (!p) {
         p = ln__calloc(&engine->ctx, 1, sizeof *p);
@@ -113,7 +116,7 @@ ln_status ln__weights_vector(const float **out, ln__engine *engine, int32_t node
     ln_status st = LN_OK;
     pthread_mutex_lock(&engine->lock);
     ln__packed *p = engine->packed;
-    while (p && !(p->node == node && !p->desc && p->input == input && p->floats == floats && p->factor == factor))
+    while (p && !(p->node == node && p->kind == VECTOR && p->input == input && p->floats == floats && p->factor == factor))
         p = p->next;
     if (!p) {
         p = ln__calloc(&engine->ctx, 1, sizeof *p);
@@ -121,7 +124,32 @@ ln_status ln__weights_vector(const float **out, ln__engine *engine, int32_t node
             packed_free(engine, p);
             st = LN_E_NOMEM;
         } else {
-            *p = (ln__packed){ node, input, NULL, floats, factor, p->data, engine->packed };
+            *p = (ln__packed){ VECTOR, node, input, NULL, floats, factor, p->data, engine->packed };
+            engine->packed = p;
+        }
+    }
+    if (!st)
+        *out = p->data;
+    pthread_mutex_unlock(&engine->lock);
+    return st;
+}
+
+ln_status ln__weights_tiled(const void **out, ln__engine *engine, int32_t node, const ln__tensor *plain,
+                            const ln__tensor *scale, int64_t edge)
+{
+    ln_status st = LN_OK;
+    pthread_mutex_lock(&engine->lock);
+    ln__packed *p = engine->packed;
+    while (p && !(p->node == node && p->kind == TILED && p->floats == edge))
+        p = p->next;
+    if (!p) {
+        p = ln__calloc(&engine->ctx, 1, sizeof *p);
+        if (!p || !(p->data = ln__array(&engine->ctx, (size_t)ln__tile_floats(plain, edge, engine->block), sizeof(float)))) {
+            packed_free(engine, p);
+            st = LN_E_NOMEM;
+        } else {
+            ln__tile_pack(p->data, plain, scale, edge, engine->block);
+            *p = (ln__packed){ TILED, node, 1, NULL, edge, 0.0F, p->data, engine->packed };
             engine->packed = p;
         }
     }
