@@ -33,7 +33,7 @@ static double tile_cost(const ln__tensor *w, const ln__tensor *y, int64_t edge)
     double count = edge ? (double)((edge + 2) * (edge + 2)) : 9.0, places = 1.0;
     for (int32_t d = 2; d < y->rank; d++)
         places *= (double)(edge ? (y->dim[d] + edge - 1) / edge : y->dim[d]);
-    double wait = count * (double)(w->dim[0] * w->dim[1]) > 1 << 18 ? 25.0 : 3.0;
+    double weights = count * (double)(w->dim[0] * w->dim[1]), wait = weights > 1 << 18 ? 25.0 : weights > 1 << 15 ? 12.0 : 3.0;
     return count * LN__MAX(places, wait);
 }
 

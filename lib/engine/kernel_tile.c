@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { TILE_PLACES = LN__TILE_PLACES, SLICE_FLOATS = 1 << 15 };
+enum { TILE_PLACES = LN__TILE_PLACES, SLICE_FLOATS = 1 << 15, TILES_AT_ONCE = 16 };
 
 /* Units (pixels, lines or Winograd's tiles) by groups of output blocks that a part makes. */
 typedef struct tile_range { int64_t first, end, from, to; } tile_range;
@@ -30,7 +30,7 @@ typedef struct panel {
     const float *bias;          /* NULL: sums are left as they are, without limits */
     float low, high;
     const ln__job *activation;  /* after bias and limits; NULL: none */
-    const float *ahead;         /* weights needed next, asked for meanwhile: lines of 64 bytes a block */
+    const float *ahead;         /* weights needed next, asked for meanwhile, lines of 64 bytes a block; or NULL */
     int64_t lines;
 } panel;
 

@@ -49,6 +49,7 @@ typedef struct ln__job {
     int64_t plane;              /* floats of a channel block in scratch */
     float *scratch;
     int64_t scratch_floats;     /* of each part */
+    const float *next;          /* weights that will be read after this step, to be asked for before it ends; or NULL */
 } ln__job;
 
 enum { LN__TILE_PLACES = 256 };     /* most of a chunk */

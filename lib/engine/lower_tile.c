@@ -81,7 +81,9 @@ static bool fill_places(ln__job *job, ln__plan *plan)
     int64_t places = LN__MIN(LN__MAX(CACHE_FLOATS / (groups * lanes), LEAST_PLACES), LN__TILE_PLACES);
     if (job->edge) {
         int64_t frequencies = (job->edge + 2) * (job->edge + 2);
-        job->chunk = LN__MIN(LN__MAX(WINOGRAD_FLOATS / (groups * lanes * frequencies), 24), 96);
+        /* Few channels have few weights to read again: there, frequencies had better stay in the nearest cache. */
+        int64_t most = LN__MIN(LN__MAX(2 * groups * lanes, 32), 96);
+        job->chunk = LN__MIN(LN__MAX(WINOGRAD_FLOATS / (groups * lanes * frequencies), 24), most);
         plane = job->chunk * lanes;
         job->scratch_floats = frequencies * (ln__tile_step(groups, job->chunk, lanes) + ln__tile_step(ln__tile_widest(lanes), job->chunk, lanes));
     } else if (job->padded) {

@@ -22,6 +22,18 @@ static ln_status finish_steps(ln__plan *plan, ln_error *err)
     return LN_OK;
 }
 
+/* Each step asks for the weights of the one after it. */
+static void look_ahead(ln__plan *plan)
+{
+    const void *next = NULL;
+    for (size_t i = plan->n_steps; i-- > 0;) {
+        ln__step *step = &plan->steps[i];
+        step->job.next = next;
+        if (step->weights || step->job.weights)
+            next = step->weights ? step->weights : step->job.weights;
+    }
+}
+
 static ln_status fill_plan(ln__plan *plan, const ln__part *part, ln_error *err)
 {
     ln_status st = LN_OK;
@@ -41,6 +53,7 @@ static ln_status fill_plan(ln__plan *plan, const ln__part *part, ln_error *err)
     st = ln__lower(plan, part, err);
     if (st >= 0) st = ln__arrange(plan, err);
     if (st >= 0) st = finish_steps(plan, err);
+    if (st >= 0) look_ahead(plan);
     ln__signals_release(&signals);
     ln__omp_leave(before);
     return st;

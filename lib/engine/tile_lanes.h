@@ -173,7 +173,6 @@ LN__INLINE void NAME(panels)(int64_t q, const panel *whole, int64_t places)
     int64_t most = LN__MIN(MOST / q, 12), panels = (places + most - 1) / most;
     int64_t block_floats = LANES * q * LANES, slices = (whole->blocks * block_floats + SLICE_FLOATS - 1) / SLICE_FLOATS;
     panel p = *whole;
-    p.lines = (block_floats / 16 + panels - 1) / panels;
     for (int64_t s = 0; s < slices; s++) {
         int64_t first = whole->blocks * s / slices, end = whole->blocks * (s + 1) / slices;
         p.at = whole->at + first;
@@ -181,6 +180,8 @@ LN__INLINE void NAME(panels)(int64_t q, const panel *whole, int64_t places)
         p.weights = whole->weights + first * block_floats;
         p.start = s ? whole->y : whole->start;
         p.bias = s + 1 < slices ? NULL : whole->bias;
+        const float *ahead = s + 1 < slices ? p.weights + p.blocks * block_floats : whole->ahead;
+        p.lines = ahead ? (block_floats / 16 + panels - 1) / panels : 0;
         for (int64_t i = 0; i < panels; i++) {
             int64_t place = places * i / panels;
             if (whole->to) {
@@ -191,7 +192,7 @@ LN__INLINE void NAME(panels)(int64_t q, const panel *whole, int64_t places)
                 p.y = whole->y + place * LANES;
                 p.start = s ? p.y : whole->start ? whole->start + place * LANES : NULL;
             }
-            p.ahead = p.weights + p.blocks * (block_floats + i * p.lines * 16);
+            p.ahead = ahead ? ahead + i * p.lines * 16 * p.blocks : NULL;
             NAME(multiply)(places * (i + 1) / panels - place, q, &p);
         }
     }
@@ -221,7 +222,15 @@ LN__INLINE void NAME(pad)(const ln__job *j, int64_t row, int64_t line, int64_t n
     }
 }
 
-LN__INLINE void NAME(direct_groups)(const ln__job *j, const tile_range *r, panel *p, int64_t places)
+LN__INLINE const float *NAME(first_weights)(const ln__job *j, const tile_range *r, int64_t rows)
+{
+    int64_t block;
+    ln__tile_group(&block, j->gy.groups, LANES, r->from);
+    return (const float *)j->weights + block * LANES * rows * LANES;
+}
+
+/* All groups of output blocks at some places; `more`: of further places afterwards. */
+LN__INLINE void NAME(direct_groups)(const ln__job *j, const tile_range *r, panel *p, int64_t places, bool more)
 {
     const float *start = p->start;
     float *y = p->y;
@@ -231,6 +240,7 @@ LN__INLINE void NAME(direct_groups)(const ln__job *j, const tile_range *r, panel
         p->bias = j->bias + block * LANES;
         p->y = y + block * p->y_step;
         p->start = start ? start + block * p->y_step : NULL;
+        p->ahead = g + 1 < r->to ? p->weights + q * LANES * p->blocks * LANES : more ? NAME(first_weights)(j, r, p->blocks) : j->next;
         NAME(panels)(q, p, places);
     }
 }
@@ -242,7 +252,7 @@ LN__INLINE void NAME(direct_even)(const ln__job *j, const tile_range *r, int64_t
     panel p = { .x = j->x + row * j->gx.row_step + place, .y = j->y + to, .start = j->other ? j->other + to : NULL,
                 .at = j->at, .blocks = j->blocks, .y_step = j->gy.group_step,
                 .low = j->low, .high = j->high, .activation = activation(j) };
-    NAME(direct_groups)(j, r, &p, n);
+    NAME(direct_groups)(j, r, &p, n, first + n < r->end);
 }
 
 /* Pixels of any rows, apart from one another. */
@@ -257,7 +267,7 @@ LN__INLINE void NAME(direct_apart)(const ln__job *j, const tile_range *r, int64_
         from[i] = row * j->gx.row_step + (line * j->in[2] + column) * LANES;
         to[i] = row * j->gy.row_step + pixel * LANES;
     }
-    NAME(direct_groups)(j, r, &p, n);
+    NAME(direct_groups)(j, r, &p, n, first + n < r->end);
 }
 
 TARGET static void NAME(direct)(const ln__job *j, const tile_range *r, float *scratch)
@@ -293,7 +303,7 @@ TARGET static void NAME(padded)(const ln__job *j, const tile_range *r, float *sc
         NAME(pad)(j, row, line, n, scratch);
         panel p = { .x = scratch, .y = j->y + place, .start = j->other ? j->other + place : NULL, .at = j->at, .blocks = j->blocks,
                     .from = from, .to = to, .y_step = j->gy.group_step, .low = j->low, .high = j->high, .activation = activation(j) };
-        NAME(direct_groups)(j, r, &p, n * columns);
+        NAME(direct_groups)(j, r, &p, n * columns, i + n < r->end);
     }
 }
 
@@ -339,73 +349,95 @@ LN__INLINE void NAME(output_line)(int edge, const V *m, int step, V *y)
 #undef HALF_ROOT
 #undef ROOT
 
-/* A tile of the input, zeros around the map, as frequencies v[f * v_step]. */
-LN__INLINE void NAME(take)(int edge, const ln__job *j, const float *x, int64_t top, int64_t left, float *v, int64_t v_step)
+/* Tiles of the input side by side, zeros around the map, as frequencies v[f * v_step]. Columns are transformed once for
+ * both tiles they belong to. */
+LN__INLINE void NAME(take)(int edge, const ln__job *j, const float *x, int64_t top, int64_t left, int64_t tiles, float *v, int64_t v_step)
 {
     int side = edge + 2;
-    int64_t h = j->in[1], w = j->in[2];
-    V d[36], t[36], line[6];
-    if (top >= 0 && left >= 0 && top + side <= h && left + side <= w) {
-        for (int i = 0; i < side; i++)
-            for (int k = 0; k < side; k++)
-                d[i * side + k] = *NAME(of)(x + ((top + i) * w + left + k) * LANES);
-    } else {
-        for (int i = 0; i < side; i++)
-            for (int k = 0; k < side; k++) {
-                bool inside = top + i >= 0 && top + i < h && left + k >= 0 && left + k < w;
-                d[i * side + k] = inside ? *NAME(of)(x + ((top + i) * w + left + k) * LANES) : (V){ 0 };
-            }
-    }
-    for (int k = 0; k < side; k++)
-        NAME(input_line)(edge, d + k, side, t + k * side);
+    int64_t columns = tiles * edge + 2, first = LN__MIN(LN__MAX(-left, 0), columns), end = LN__MAX(LN__MIN(j->in[2] - left, columns), first);
+    V turned[(4 * TILES_AT_ONCE + 2) * 6], zero = { 0 };
+    const float *line[6];
+    int64_t step[6];
     for (int i = 0; i < side; i++) {
-        NAME(input_line)(edge, t + i, side, line);
-        for (int k = 0; k < side; k++)
-            *NAME(at)(v + (i * side + k) * v_step) = line[k];
+        bool inside = top + i >= 0 && top + i < j->in[1];
+        line[i] = inside ? x + ((top + i) * j->in[2] + left) * LANES : (const float *)(const void *)&zero;
+        step[i] = inside ? LANES : 0;
     }
+    memset(turned, 0, (size_t)(first * side) * sizeof turned[0]);
+    for (int64_t c = first; c < end; c++) {
+        V d[6];
+        UNROLL for (int i = 0; i < side; i++)
+            d[i] = *NAME(of)(line[i] + c * step[i]);
+        NAME(input_line)(edge, d, 1, turned + c * side);
+    }
+    memset(turned + end * side, 0, (size_t)((columns - end) * side) * sizeof turned[0]);
+    for (int64_t t = 0; t < tiles; t++)
+        UNROLL for (int i = 0; i < side; i++) {
+            V out[6];
+            NAME(input_line)(edge, turned + t * edge * side + i, side, out);
+            UNROLL for (int k = 0; k < side; k++)
+                *NAME(at)(v + (i * side + k) * v_step + t * LANES) = out[k];
+        }
 }
 
-/* Frequencies m[f * m_step] as a tile of the output; what lies outside it is cut off. */
-LN__INLINE void NAME(give)(int edge, const ln__job *j, const float *m, int64_t m_step, const panel *p, int64_t top, int64_t left)
+/* Frequencies m[f * m_step] as tiles of the output side by side; what lies outside it is cut off. */
+LN__INLINE void NAME(give)(int edge, const ln__job *j, const float *m, int64_t m_step, const panel *p, int64_t top, int64_t left, int64_t tiles)
 {
-    int side = edge + 2, lines = (int)LN__MIN(edge, j->out[1] - top), columns = (int)LN__MIN(edge, j->out[2] - left);
-    V d[36], t[24], line[4];
-    for (int i = 0; i < side * side; i++)
-        d[i] = *NAME(of)(m + i * m_step);
-    for (int k = 0; k < side; k++)
-        NAME(output_line)(edge, d + k, side, t + k * edge);
-    for (int i = 0; i < lines; i++) {
-        NAME(output_line)(edge, t + i, edge, line);
-        for (int k = 0; k < columns; k++) {
-            int64_t to = ((top + i) * j->out[2] + left + k) * LANES;
-            if (p->start)
-                line[k] += *NAME(of)(p->start + to);
-            NAME(finish)(&line[k], p->bias, p->low, p->high);
-            if (p->activation)
-                NAME(activate)(&line[k], p->activation);
-            *NAME(at)(p->y + to) = line[k];
+    int side = edge + 2, lines = (int)LN__MIN(edge, j->out[1] - top);
+    for (int64_t t = 0; t < tiles; t++, left += edge) {
+        int columns = (int)LN__MIN(edge, j->out[2] - left);
+        V turned[24], line[4];
+        UNROLL for (int k = 0; k < side; k++) {
+            V d[6];
+            UNROLL for (int i = 0; i < side; i++)
+                d[i] = *NAME(of)(m + (i * side + k) * m_step + t * LANES);
+            NAME(output_line)(edge, d, 1, turned + k * edge);
+        }
+        for (int i = 0; i < lines; i++) {
+            NAME(output_line)(edge, turned + i, edge, line);
+            for (int k = 0; k < columns; k++) {
+                int64_t to = ((top + i) * j->out[2] + left + k) * LANES;
+                if (p->start)
+                    line[k] += *NAME(of)(p->start + to);
+                NAME(finish)(&line[k], p->bias, p->low, p->high);
+                if (p->activation)
+                    NAME(activate)(&line[k], p->activation);
+                *NAME(at)(p->y + to) = line[k];
+            }
         }
     }
 }
 
 /* ---- Winograd ------------------------------------------------------------------------------- */
 
+/* Tiles of one line that follow one another: the first of a chunk that is done up to tile t. */
+typedef struct NAME(tile_run) { int64_t row, top, left, tiles; } NAME(tile_run);
+
+LN__INLINE void NAME(run_at)(NAME(tile_run) *run, int edge, const ln__job *j, int64_t tile, int64_t left)
+{
+    int64_t across = (j->out[2] + edge - 1) / edge, down = (j->out[1] + edge - 1) / edge, column = tile % across;
+    run->row = tile / (across * down);
+    run->top = tile / across % down * edge;
+    run->left = column * edge;
+    run->tiles = LN__MIN(LN__MIN(across - column, left), TILES_AT_ONCE);
+}
+
 LN__INLINE void NAME(winograd_tiles)(int edge, const ln__job *j, const tile_range *r, float *scratch)
 {
     int64_t frequencies = (edge + 2) * (edge + 2), groups = j->blocks;
-    int64_t across = (j->out[2] + edge - 1) / edge, per_row = (j->out[1] + edge - 1) / edge * across;
     int64_t count = r->end - r->first, chunks = (count + j->chunk - 1) / j->chunk;
     int64_t v_step = ln__tile_step(groups, j->chunk, LANES), m_step = ln__tile_step(ln__tile_widest(LANES), j->chunk, LANES);
     float *v = scratch, *m = scratch + frequencies * v_step;
+    NAME(tile_run) run;
 
     for (int64_t c = 0; c < chunks; c++) {
         int64_t first = r->first + count * c / chunks, n = r->first + count * (c + 1) / chunks - first;
-        for (int64_t b = 0; b < groups; b++)
-            for (int64_t t = 0; t < n; t++) {
-                int64_t row = (first + t) / per_row, tile = (first + t) % per_row;
-                NAME(take)(edge, j, j->x + row * j->gx.row_step + b * j->gx.group_step, tile / across * edge - j->begin[1],
-                           tile % across * edge - j->begin[2], v + j->at[b] + t * LANES, v_step);
-            }
+        for (int64_t t = 0; t < n; t += run.tiles) {
+            NAME(run_at)(&run, edge, j, first + t, n - t);
+            for (int64_t b = 0; b < groups; b++)
+                NAME(take)(edge, j, j->x + run.row * j->gx.row_step + b * j->gx.group_step, run.top - j->begin[1],
+                           run.left - j->begin[2], run.tiles, v + j->at[b] + t * LANES, v_step);
+        }
         for (int64_t g = r->from; g < r->to; g++) {
             int64_t block, q = ln__tile_group(&block, j->gy.groups, LANES, g);
             panel p = { .at = j->at, .blocks = groups, .y_step = j->chunk * LANES };
@@ -413,16 +445,19 @@ LN__INLINE void NAME(winograd_tiles)(int edge, const ln__job *j, const tile_rang
                 p.x = v + f * v_step;
                 p.weights = (const float *)j->weights + (block * frequencies + f * q) * LANES * groups * LANES;
                 p.y = m + f * m_step;
+                p.ahead = f + 1 < frequencies || g + 1 < r->to ? p.weights + q * LANES * groups * LANES
+                        : c + 1 < chunks ? NAME(first_weights)(j, r, groups * frequencies) : j->next;
                 NAME(panels)(q, &p, n);
             }
-            for (int64_t b = 0; b < q; b++)
-                for (int64_t t = 0; t < n; t++) {
-                    int64_t row = (first + t) / per_row, tile = (first + t) % per_row;
-                    int64_t plane = row * j->gy.row_step + (block + b) * j->gy.group_step;
+            for (int64_t t = 0; t < n; t += run.tiles) {
+                NAME(run_at)(&run, edge, j, first + t, n - t);
+                for (int64_t b = 0; b < q; b++) {
+                    int64_t plane = run.row * j->gy.row_step + (block + b) * j->gy.group_step;
                     panel out = { .y = j->y + plane, .start = j->other ? j->other + plane : NULL,
                                   .bias = j->bias + (block + b) * LANES, .low = j->low, .high = j->high, .activation = activation(j) };
-                    NAME(give)(edge, j, m + b * p.y_step + t * LANES, m_step, &out, tile / across * edge, tile % across * edge);
+                    NAME(give)(edge, j, m + b * p.y_step + t * LANES, m_step, &out, run.top, run.left, run.tiles);
                 }
+            }
         }
     }
 }
