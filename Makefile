@@ -116,7 +116,7 @@ $(B)/obj/lib/%.o: lib/%.c | $(B)/have-build
 	$(call say,CC)$(COMPILE) -Ilib -Iinclude -c -o $@ $<
 
 # Kernels multiply and add in one step where the CPU can.
-$(B)/obj/lib/engine/kernel_%.o: CFLAGS += -ffp-contract=fast
+$(B)/obj/lib/engine/kernel_%.o $(B)/obj/lib/heads/answer_kernels.o: CFLAGS += -ffp-contract=fast
 
 $(B)/$(SO_FILE): $(LIB_OBJ) lib/leenet.map
 	$(call say,LD)$(LINK) -shared -Wl,-soname,$(SO_NAME) -Wl,--version-script=lib/leenet.map \

@@ -29,6 +29,8 @@ static void cell_head(table *t, const ln_exit_info *e)
         at += snprintf(text + at, sizeof text - (size_t)at, " %u", e->head_channels);
     if (e->cells > 1)
         at += snprintf(text + at, sizeof text - (size_t)at, " %ux%u", e->cells, e->cells);
+    if (e->covariance)
+        at += snprintf(text + at, sizeof text - (size_t)at, " + covariance");
     if (e->hidden)
         snprintf(text + at, sizeof text - (size_t)at, ", %u hidden", e->hidden);
     else

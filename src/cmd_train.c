@@ -95,6 +95,7 @@ static ln_status try_places(job *b, const ln_exit_options *heads, ln_error *err)
 
 static ln_status place_exits(job *b, ln_error *err)
 {
+    static const uint32_t covariance[] = { 0, 1, UINT32_MAX };      /* auto, on, off */
     ln_exit_options options = LN_EXIT_OPTIONS_INIT;
     ln_status st = ln_exit_clear(b->model, err);
 
@@ -102,6 +103,7 @@ static ln_status place_exits(job *b, ln_error *err)
     options.hidden = library_width(b->s->hidden);
     options.cells = b->s->cells;
     options.channels = b->s->channels;
+    options.covariance = covariance[b->s->covariance];
     if (st >= 0)
         st = name_classes(b, err);
     if (st >= 0 && !b->s->places && !b->s->even)

@@ -25,6 +25,7 @@ typedef struct train_settings {
     uint32_t         augment;
     double           label_smoothing, dropout, distill;
     uint32_t         cells, channels;           /* 0: not given */
+    int              covariance;                /* index in auto|on|off */
     uint32_t         hidden, gate_hidden;       /* 0: linear, or HIDDEN_NOT_GIVEN */
     double           threshold;                 /* 0: chosen on the rows of training */
     uint32_t         epochs, folds, batch, gate_epochs, threads;

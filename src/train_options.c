@@ -39,10 +39,13 @@ static const char name[] = "train";
       "mean, deviation and maximum per channel, all activations, or two small convolutions "      \
       "(default: pool)" },                                                                        \
     { CLI_COUNT, 0, "--hidden", "N", &(s)->hidden, 0, 65536,                                      \
-      "hidden layer of a head, 0: linear (default: pool 256, 128 where it reads cells, else 0)" },  \
+      "hidden layer of a head, 0: linear (default: pool 256, 64 where it reads cells, else 0)" },  \
     { CLI_COUNT, 0, "--cells", "N", &(s)->cells, 1, 64,                                           \
       "a head looks at N x N cells of the map (default: pool 4 up to 64 channels, else 1; "       \
       "conv 2)" },                                                                                \
+    { CLI_CHOICE, 0, "--covariance", "auto|on|off", &(s)->covariance, 0, 0,                       \
+      "a pool head also reads how every two channels vary together (default: auto, up to 32 "     \
+      "channels)" },                                                                              \
     { CLI_COUNT, 0, "--channels", "N", &(s)->channels, 1, 1024,                                   \
       "of a conv head's first convolution; the second has twice as many (default: 64)" }
 
@@ -174,6 +177,8 @@ int train_complete(train_settings *s, const char *command)
     fill_defaults(s);
     if (s->head == LN_HEAD_FLATTEN && s->hidden != HIDDEN_NOT_GIVEN && s->hidden != 0)
         return cli_wrong(command, "--hidden %u: a flatten head has no hidden layer", s->hidden);
+    if (s->head != LN_HEAD_POOL && s->covariance)
+        return cli_wrong(command, "--covariance: only pool heads read covariances");
     if (s->head != LN_HEAD_CONV && s->channels)
         return cli_wrong(command, "--channels %u: only a conv head has channels", s->channels);
     code = train_read_places(s);

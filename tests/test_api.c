@@ -711,7 +711,7 @@ START_TEST(convolutional_heads_suit_their_value)
 }
 END_TEST
 
-START_TEST(heads_that_read_cells_have_half_the_hidden_layer)
+START_TEST(heads_behind_few_channels_read_cells_and_covariances)
 {
     ln_model *model = load(MODEL);
     ln_exit_candidate places[16];
@@ -725,11 +725,20 @@ START_TEST(heads_that_read_cells_have_half_the_hidden_layer)
     OK(ln_exit_add(model, places[0].value, NULL, &err));
     OK(ln_exit_get_info(model, 0, &info, &err));
     ck_assert_uint_eq(info.cells, 4);
-    ck_assert_uint_eq(info.hidden, 128);
+    ck_assert_uint_eq(info.hidden, 64);
+    ck_assert_uint_eq(info.covariance, places[0].channels <= 32);
     OK(ln_exit_clear(model, &err));
+    one_cell.covariance = UINT32_MAX;
     OK(ln_exit_add(model, places[0].value, &one_cell, &err));
     OK(ln_exit_get_info(model, 0, &info, &err));
     ck_assert_uint_eq(info.hidden, 256);
+    ck_assert_uint_eq(info.covariance, 0);
+    one_cell.covariance = 1;
+    OK(ln_exit_add(model, places[count - 1].value, &one_cell, &err));
+    OK(ln_exit_get_info(model, 1, &info, &err));
+    ck_assert_uint_eq(info.covariance, 1);
+    one_cell.covariance = 2;
+    FAILS(LN_E_ARGUMENT, ln_exit_add(model, places[1].value, &one_cell, &err));
     ln_model_free(model);
 }
 END_TEST
@@ -816,7 +825,7 @@ int main(void)
     tcase_add_test(t, the_last_layer_can_be_replaced);
     tcase_add_test(t, automatic_exits_leave_taken_places_alone);
     tcase_add_test(t, heads_can_be_trained_again);
-    tcase_add_test(t, heads_that_read_cells_have_half_the_hidden_layer);
+    tcase_add_test(t, heads_behind_few_channels_read_cells_and_covariances);
     tcase_add_test(t, a_head_on_a_vector_is_read_back);
     tcase_add_test(t, convolutional_heads_suit_their_value);
     tcase_add_test(t, an_untrained_last_layer_is_trained_after_loading);

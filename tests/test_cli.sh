@@ -164,6 +164,12 @@ run "train with convolutional heads" "$LEENET" train $model --data $pictures --h
     --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune --threads 1 -o "$work/conv.onnx" -q
 run "info --json of convolutional heads" "$LEENET" info "$work/conv.onnx" --json
 json "has their kind and sizes" "[(e['head'], e['channels'], e['cells'], e['hidden']) for e in d[0]['exits']] == [('conv', 8, 2, 0)]"
+run "train heads without covariances" "$LEENET" train $model --data $pictures --covariance off --exits even:1 \
+    --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune --threads 1 -o "$work/plainhead.onnx" -q
+run "info --json of a head without" "$LEENET" info "$work/plainhead.onnx" --json
+json "says so" "d[0]['exits'][0]['covariance'] is False"
+says "conv heads have none" 2 "only pool heads read covariances" "$LEENET" train $model --data $pictures --head conv --covariance on \
+    -o "$work/never.onnx"
 run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits even:2 --alpha 0.2,0.8 \
     --epochs 5 --folds 2 --gate-epochs 20 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
 says "it is the result's default" 0 "^default: --policy gate --cost macs --budget 0.8$" "$LEENET" info "$work/budget.onnx"

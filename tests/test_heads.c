@@ -1,4 +1,4 @@
-#include "heads/heads.h"
+#include "heads/answer_kernels.h"
 
 #include <check.h>
 #include <math.h>
@@ -60,7 +60,7 @@ static void check_answer(int32_t inputs, int32_t hidden, int32_t outputs, int64_
     if (narrow) {
         ln__mlp_round(&mlp);
         ck_assert_int_eq(ln__mlp_narrow(&mlp, &ctx, NULL), LN_OK);
-        ck_assert((mlp.narrow != NULL) == (inputs >= LN__PAIRED));
+        ck_assert_ptr_nonnull(mlp.narrow);
     }
     ln__mlp_answer(&mlp, x, n, h, y);
     for (int64_t r = 0; r < n; r++) {
@@ -107,10 +107,9 @@ START_TEST(weights_that_are_no_bfloat16_stay_floats)
 
     ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, 34, 3, 1, NULL), LN_OK);
     for (size_t i = 0; i < LN__COUNT(at); i++) {
-        bool in_pairs = at[i] % 34 < 32;
         ln__mlp_w1(&mlp)[at[i]] = 0.1f;
         ck_assert_int_eq(ln__mlp_narrow(&mlp, &ctx, NULL), LN_OK);
-        ck_assert_msg((mlp.narrow == NULL) == in_pairs, "weight %zu", at[i]);
+        ck_assert_msg(mlp.narrow == NULL, "weight %zu", at[i]);
         ln__mlp_w1(&mlp)[at[i]] = 0;
     }
     ln__mlp_w2(&mlp)[0] = 0.1f;
@@ -344,11 +343,165 @@ START_TEST(cells_do_not_depend_on_the_layout)
 }
 END_TEST
 
+/* Every covariance by the long way. */
+static void check_covariances(int64_t channels, int64_t height, int64_t width, int32_t cells, int64_t block)
+{
+    ln__head head = { .kind = LN_HEAD_POOL, .cells = cells, .channels = channels, .height = height, .width = width,
+                      .spatial = height * width, .covariance = true };
+    ln__view v = { NULL, 2, channels, height * width, block };
+    size_t count = 2 * ln__view_row_floats(&v), features = (size_t)ln__head_features(&head), pooled = features - (size_t)ln__head_covariances(&head);
+    float *x = calloc(2 * features, sizeof *x), *plain = calloc(2 * pooled, sizeof *x);
+    float *scratch = malloc(ln__head_scratch(&head) * sizeof *scratch);
+    ln__rng rng = ln__rng_make(5, (uint64_t)(channels * 100 + cells));
+
+    ck_assert_int_eq((int)ln__head_covariances(&head), (int)(channels * (channels - 1) / 2));
+    v.data = calloc(count, sizeof *v.data);
+    for (size_t i = 0; i < count; i++)
+        v.data[i] = (float)(5 + ln__rng_normal(&rng)) + (i > 0 ? 0.5f * v.data[i - 1] : 0);
+    memset(scratch, 0xff, ln__head_scratch(&head) * sizeof *scratch);       /* NaN where it is read before it is written */
+    ln__head_describe(&head, &v, scratch, x);
+    head.covariance = false;
+    ln__head_describe(&head, &v, scratch, plain);
+    for (int64_t r = 0; r < 2; r++) {
+        const float *pair = x + (size_t)r * features + pooled;
+
+        ck_assert_int_eq(memcmp(x + (size_t)r * features, plain + (size_t)r * pooled, pooled * sizeof *x), 0);
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t d = c + 1; d < channels; d++, pair++) {
+                double a = 0, b = 0, product = 0;
+
+                for (int64_t s = 0; s < v.spatial; s++) {
+                    a += v.data[place(&v, r, c, s)] / (double)v.spatial;
+                    b += v.data[place(&v, r, d, s)] / (double)v.spatial;
+                }
+                for (int64_t s = 0; s < v.spatial; s++)
+                    product += (v.data[place(&v, r, c, s)] - a) * (v.data[place(&v, r, d, s)] - b) / (double)v.spatial;
+                ck_assert_double_eq_tol((double)*pair * fabs((double)*pair), product * fabs(product) / (fabs(product) + 1e-6), 2e-5);
+            }
+    }
+    free(v.data);
+    free(x);
+    free(plain);
+    free(scratch);
+}
+
+START_TEST(covariances_do_not_depend_on_the_layout)
+{
+    static const int64_t channels[] = { 2, 3, 5, 8, 13, 16, 24, 37, 64 };
+
+    for (size_t c = 0; c < LN__COUNT(channels); c++) {
+        int64_t blocks[] = { 1, 4, 8, 16, channels[c] };
+
+        for (size_t b = 0; b < LN__COUNT(blocks); b++) {
+            check_covariances(channels[c], 12, 12, 4, blocks[b]);
+            check_covariances(channels[c], 1, 7, 1, blocks[b]);
+            check_covariances(channels[c], 8, 8, 1, blocks[b]);
+        }
+    }
+}
+END_TEST
+
+/* ---- Kernels, those too that this CPU would not choose -------------------------------- */
+
+enum { CHANNELS = 32, HEIGHT = 5, WIDTH = 37, PIXELS = HEIGHT * WIDTH };
+
+static void check_sums(const ln__sums *sums, int64_t i, const float *x, int64_t stride, int64_t width, float shift)
+{
+    double sum = 0, squares = 0;
+    float max = -INFINITY;
+
+    for (int64_t p = 0; p < PIXELS; p++) {
+        float v = x[(p / width * WIDTH + p % width) * stride];
+
+        sum += (double)(v - shift);
+        squares += (double)((v - shift) * (v - shift));
+        max = v > max ? v : max;
+    }
+    ck_close(sums->sum[i], sum, 1e-4, "sum");
+    ck_close(sums->squares[i], squares, 1e-5, "sum of squares");
+    ck_assert_float_eq(sums->max[i], max);
+}
+
+static void check_products(const ln__head_kernels *k, const float *x)
+{
+    static float centred[PIXELS * CHANNELS], squares[2 * CHANNELS * CHANNELS];
+    float mean[CHANNELS];
+    int64_t lanes = k->lanes, at = 0;
+
+    for (int64_t c = 0; c < CHANNELS; c++)
+        mean[c] = 0.25f * (float)c;
+    memset(squares, 0, sizeof squares);
+    k->centre(x, CHANNELS, PIXELS, CHANNELS - 1, mean, CHANNELS, centred);
+    k->products(centred, CHANNELS, PIXELS, (uintptr_t)x, squares);
+    k->roots(squares, CHANNELS * CHANNELS, 0.5f, 1e-6f);
+    for (int64_t r = 0; r < CHANNELS; r += lanes)
+        for (int64_t c = r; c < CHANNELS; c += lanes)
+            for (int64_t i = 0; i < lanes * lanes; i++, at++) {
+                int64_t a = r + i / lanes, b = c + i % lanes;
+                double sum = 0;
+
+                for (int64_t p = 0; p < PIXELS && a < CHANNELS - 1 && b < CHANNELS - 1; p++)
+                    sum += ((double)x[p * CHANNELS + a] - (double)mean[a]) * ((double)x[p * CHANNELS + b] - (double)mean[b]);
+                ck_close(squares[at], 0.5 * sum / sqrt(0.5 * fabs(sum) + 1e-6), 1e-4, "product");
+            }
+}
+
+static void check_layer(const ln__head_kernels *k, const float *x)
+{
+    ln__ctx ctx = plain_ctx();
+    ln__rng rng = ln__rng_make(11, 0);
+    ln__mlp mlp;
+    float y[3 * 13], floats[3 * 13];
+
+    ck_assert_int_eq(ln__mlp_new(&mlp, &ctx, 75, 0, 13, NULL), LN_OK);
+    ln__mlp_init(&mlp, &rng);
+    ln__mlp_round(&mlp);
+    ck_assert_int_eq(ln__mlp_narrow(&mlp, &ctx, NULL), LN_OK);
+    ln__layer layer = { ln__mlp_w2(&mlp), ln__mlp_b2(&mlp), x, mlp.narrow, y, 3, 75, 13, false };
+    k->layer(&layer);
+    layer.narrow = NULL;
+    layer.y = floats;
+    k->layer(&layer);
+    for (int i = 0; i < 3 * 13; i++) {
+        double sum = 0;
+
+        for (int t = 0; t < 75; t++)
+            sum += (double)ln__mlp_w2(&mlp)[i % 13 * 75 + t] * (double)x[i / 13 * 75 + t];
+        ck_close(y[i], sum, 2e-5, "output");
+        ck_close(floats[i], sum, 2e-5, "output of floats");
+    }
+    ln__mlp_free(&mlp, &ctx);
+}
+
+START_TEST(kernels_of_every_kind_are_right)
+{
+    static float x[PIXELS * CHANNELS];
+    ln__rng rng = ln__rng_make(10, 0);
+
+    fill_normal(x, PIXELS * CHANNELS, &rng, 1, 3);
+    ck_assert_ptr_nonnull(ln__head_kernels_of(LN__KINDS - 1));
+    for (int kind = 0; kind < LN__KINDS; kind++) {
+        const ln__head_kernels *k = ln__head_kernels_of(kind);
+        ln__sums sums;
+
+        if (!k)
+            continue;
+        k->cell(x, CHANNELS, WIDTH * CHANNELS, HEIGHT, WIDTH, x, &sums);
+        for (int64_t i = 0; i < k->lanes; i++)
+            check_sums(&sums, i, x + i, CHANNELS, WIDTH, x[i]);
+        k->line(x, WIDTH, HEIGHT, WIDTH, x[0], &sums);
+        check_sums(&sums, 0, x, 1, WIDTH, x[0]);
+        check_products(k, x);
+        check_layer(k, x);
+    }
+}
+END_TEST
+
 START_TEST(costs_count_what_a_row_needs)
 {
-    ln__head head = { LN_HEAD_POOL, 1, 64, 7, 7, 49, { 192, 32, 10, NULL, NULL }, { 0 }, 0 };
-    ln__head one_pixel = { LN_HEAD_POOL, 1, 64, 1, 1, 1, { 64, 32, 10, NULL, NULL }, { 0 }, 0 };
-    ln__head cells = { LN_HEAD_POOL, 4, 16, 32, 32, 1024, { 16 * 33, 32, 10, NULL, NULL }, { 0 }, 0 };
+    ln__head head = { LN_HEAD_POOL, 1, 64, 7, 7, 49, { 192, 32, 10, NULL, NULL }, { 0 }, 0, false };
+    ln__head one_pixel = { LN_HEAD_POOL, 1, 64, 1, 1, 1, { 64, 32, 10, NULL, NULL }, { 0 }, 0, false };
+    ln__head cells = { LN_HEAD_POOL, 4, 16, 32, 32, 1024, { 16 * 33, 32, 10, NULL, NULL }, { 0 }, 0, false };
     ln__cost cost = ln__head_cost(&head);
 
     ck_assert_int_eq((int)ln__head_features(&head), 192);
@@ -356,6 +509,9 @@ START_TEST(costs_count_what_a_row_needs)
     ck_assert_int_eq((int)ln__head_features(&cells), 16 * 33);
     ck_assert_uint_eq(cost.params, 192 * 32 + 32 + 32 * 10 + 10);
     ck_assert_uint_eq(cost.macs, 192 * 32 + 32 * 10 + 64 * 49);
+    head.covariance = true;
+    cost = ln__head_cost(&head);
+    ck_assert_uint_eq(cost.macs, 192 * 32 + 32 * 10 + (64 + 64 * 63 / 2) * 49);
     head.kind = LN_HEAD_FLATTEN;
     ck_assert_int_eq((int)ln__head_features(&head), 64 * 49);
     head.mlp = (ln__mlp){ .inputs = 64 * 49, .outputs = 10 };
@@ -490,6 +646,8 @@ int main(void)
     tcase_add_test(core, features_do_not_depend_on_the_layout);
     tcase_add_test(core, deviation_survives_a_large_mean);
     tcase_add_test(core, cells_do_not_depend_on_the_layout);
+    tcase_add_test(core, covariances_do_not_depend_on_the_layout);
+    tcase_add_test(core, kernels_of_every_kind_are_right);
     tcase_add_test(core, costs_count_what_a_row_needs);
     tcase_add_test(core, cross_entropy_and_its_gradient_are_right);
     tcase_add_test(core, softmax_is_stable);

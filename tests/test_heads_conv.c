@@ -226,7 +226,7 @@ static void check_layout(const ln__head *head, const shape *s, const float *maps
     ln__head_describe(head, &one, scratch, alone);
     ck_assert_mem_eq(alone, x + 2 * features, features * sizeof *x);
     ck_assert_int_eq((int)ln__head_cached(head), (int)map);
-    ln__head_cache(head, &v, cached);
+    ln__head_cache(head, &v, scratch, cached);
     ck_assert_mem_eq(cached, maps, N * map * sizeof *maps);
     free(v.data); free(scratch); free(x); free(alone); free(cached);
 }

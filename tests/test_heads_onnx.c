@@ -134,6 +134,7 @@ static void make_network(network *net, const kind_of_file *kind, const ln__ctx *
         head->spatial = spatial[e];
         head->height = head->width = e == 0 || e == 3 ? 9 : 1;
         head->cells = e == 0 && kind->rank == 4 ? 3 : 1;
+        head->covariance = e < 2;
         if (head->kind == LN_HEAD_CONV) {
             ln__conv_plan(&head->conv, CHANNELS, 9, 9, 6);
             head->cells = ln__conv_cells(&head->conv, 2);

@@ -63,7 +63,7 @@ START_TEST(common_thresholds_are_spaced_by_cost)
 
     make_rows(rows, 0.2, 1);
     ln__scorer scorer = { rows->score, rows->right, cost, NULL, 0 };
-    ln__curve_task task = { &scorer, 1, ROWS, EXITS };
+    ln__curve_task task = { &scorer, 1, ROWS, EXITS, INFINITY };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
     check_curve(&c, &scorer);
     ck_assert_uint_ge(c.count, 50);     /* scores cut off at 1 are tied */
@@ -74,6 +74,11 @@ START_TEST(common_thresholds_are_spaced_by_cost)
             ck_assert(c.setting[i].threshold[e] == c.setting[i].threshold[0]);
         ck_assert(i == 0 || c.setting[i].threshold[0] < c.setting[i - 1].threshold[0]);
     }
+    uint32_t all = c.count;
+    ln__settings_free(&c, &ctx);
+    task.plain = 0.6;
+    ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
+    ck_assert(c.count > 20 && c.count < all && c.setting[0].cost > 0.6 && c.setting[1].cost < 0.6);
     ln__settings_free(&c, &ctx);
     free(rows);
 }
@@ -87,7 +92,7 @@ START_TEST(ties_and_extremes_are_survived)
 
     make_rows(rows, 0.2, 2);
     ln__scorer scorer = { rows->score, rows->right, cost, NULL, 0 };
-    ln__curve_task task = { &scorer, 1, ROWS, EXITS };
+    ln__curve_task task = { &scorer, 1, ROWS, EXITS, INFINITY };
     for (float levels = 0; levels < 4; levels++) {
         for (int i = 0; i < ROWS * EXITS; i++)
             rows->score[i] = levels > 0 ? roundf(rows->score[i] * levels) / levels : 1;
@@ -123,7 +128,7 @@ START_TEST(the_better_scorer_is_taken_at_each_cost)
             rows[1].score[i] = 0.6f + 0.3f * (float)((i * 7919) % 1000) / 1000;
     }
     ln__scorer scorers[2] = { { rows[0].score, rows[0].right, cost, NULL, 0 }, { rows[1].score, rows[1].right, cost, NULL, 0 } };
-    ln__curve_task both = { scorers, 2, ROWS, EXITS };
+    ln__curve_task both = { scorers, 2, ROWS, EXITS, INFINITY };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &both, NULL), LN_OK);
     check_curve(&c, scorers);
     uint32_t of[2] = { 0, 0 };
@@ -135,7 +140,7 @@ START_TEST(the_better_scorer_is_taken_at_each_cost)
     ck_assert(of[0] > 5 && of[1] > 5);
     ln__settings_free(&c, &ctx);
     for (int k = 0; k < 2; k++) {
-        ln__curve_task one = { &scorers[k], 1, ROWS, EXITS };
+        ln__curve_task one = { &scorers[k], 1, ROWS, EXITS, INFINITY };
         ck_assert_int_eq(ln__curve_build(&c, &ctx, &one, NULL), LN_OK);
         for (uint32_t i = 0; i < c.count; i++)
             alone[k] += c.setting[i].accuracy / c.count;
@@ -191,7 +196,7 @@ START_TEST(geometric_schedules_are_geometric)
     }
     make_rows(rows, 0.2, 7);
     ln__scorer scorer = { rows->score, rows->right, cost, schedule, LN__GEOMETRIC_SCHEDULES };
-    ln__curve_task task = { &scorer, 1, ROWS, EXITS };
+    ln__curve_task task = { &scorer, 1, ROWS, EXITS, INFINITY };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
     check_curve(&c, &scorer);
     ck_assert_uint_gt(c.count, 40);

@@ -397,14 +397,16 @@ ln_exit_candidates(const ln_model *model, ln_exit_candidate *out, size_t capacit
 typedef struct ln_exit_options {
     size_t   struct_size;
     int32_t  head;              /* LN_HEAD_POOL, LN_HEAD_FLATTEN, LN_HEAD_CONV */
-    uint32_t hidden;            /* width of the hidden layer; LN_HEAD_POOL: 0: 256, 128 where it reads cells; LN_HEAD_CONV: 0: linear;
+    uint32_t hidden;            /* width of the hidden layer; LN_HEAD_POOL: 0: 256, 64 where it reads cells; LN_HEAD_CONV: 0: linear;
                                    UINT32_MAX: linear */
     uint32_t cells;             /* LN_HEAD_POOL: the grid is cells x cells; 0: 4 up to 64 channels, else 1; a number
                                    that does not divide the value's height and width becomes the next smaller that does.
                                    LN_HEAD_CONV: of what the convolutions make; 0: 2; cells that do not divide it overlap */
     uint32_t channels;          /* LN_HEAD_CONV: of the first convolution, at most 1024, the second has twice as many; 0: 64 */
+    uint32_t covariance;        /* LN_HEAD_POOL: a head also reads how every two channels vary together, C (C - 1) / 2 numbers:
+                                   0: up to 32 channels, 1: always, UINT32_MAX: never */
 } ln_exit_options;
-#define LN_EXIT_OPTIONS_INIT { sizeof(ln_exit_options), LN_HEAD_POOL, 0, 0, 0 }
+#define LN_EXIT_OPTIONS_INIT { sizeof(ln_exit_options), LN_HEAD_POOL, 0, 0, 0, 0 }
 
 /* Adds an exit behind the value of that name (any value of the network with a
  * row dimension). Exits are numbered by depth, whatever the order they were
@@ -433,8 +435,9 @@ typedef struct ln_exit_info {
     double      heldout_accuracy; /* of the head, on rows held out of its training; 0 if untrained */
     uint32_t    cells;          /* of the grid's side */
     uint32_t    head_channels;  /* LN_HEAD_CONV: of the first convolution; else 0 */
+    uint32_t    covariance;     /* 1: the head reads covariances */
 } ln_exit_info;
-#define LN_EXIT_INFO_INIT { sizeof(ln_exit_info), NULL, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0 }
+#define LN_EXIT_INFO_INIT { sizeof(ln_exit_info), NULL, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0 }
 
 LN_API ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_info *out, ln_error *err);
 

@@ -16,8 +16,10 @@
 #define LN__MAX(a, b) ((a) > (b) ? (a) : (b))
 #if defined(__GNUC__)
 #  define LN__PRINTF(f, a) __attribute__((format(printf, f, a)))
+#  define LN__INLINE static inline __attribute__((always_inline))
 #else
 #  define LN__PRINTF(f, a)
+#  define LN__INLINE static inline
 #endif
 
 /* ---- Context: allocator and log, copied by value into every object ------- */

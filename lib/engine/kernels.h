@@ -114,10 +114,5 @@ void ln__zero_lanes(const ln__grid *grid, float *y, int64_t group);
 #else
 #  define LN__CLONES
 #endif
-#if defined(__GNUC__)
-#  define LN__INLINE static inline __attribute__((always_inline))
-#else
-#  define LN__INLINE static inline
-#endif
 
 #endif

@@ -134,12 +134,12 @@ int64_t ln__head_cached(const ln__head *head)
     return head->kind == LN_HEAD_CONV ? head->channels * head->spatial : ln__head_features(head);
 }
 
-void ln__head_cache(const ln__head *head, const ln__view *x, float *out)
+void ln__head_cache(const ln__head *head, const ln__view *x, float *scratch, float *out)
 {
     int64_t channels = x->channels, block = x->block;
 
     if (head->kind != LN_HEAD_CONV) {
-        ln__head_describe(head, x, NULL, out);
+        ln__head_describe(head, x, scratch, out);
         return;
     }
     for (int64_t r = 0; r < x->rows; r++, out += channels * x->spatial) {
@@ -159,7 +159,7 @@ size_t ln__head_scratch(const ln__head *head)
     size_t numbers = (size_t)(head->channels * head->spatial);
 
     if (head->kind != LN_HEAD_CONV)
-        return 1;
+        return LN__MAX(1, ln__covariance_scratch(head));
     for (int32_t i = 0; i < head->conv.layers; i++) {
         const ln__conv_layer *l = &head->conv.layer[i];
 

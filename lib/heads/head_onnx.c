@@ -122,6 +122,9 @@ void ln__cells_emit(ln__onnx_edit *edit, const char *prefix, const char *type, c
     emit_flatten(edit, out, pooled.text);
 }
 
+static const float epsilon = 1e-6f;
+static const int64_t one = 1;
+
 /* Means and maxima of the cells, each channel's deviation between them. */
 static void emit_grid(ln__onnx_edit *edit, const char *prefix, const char *out, const char *deviation, const char *x,
                       const ln__head *head)
@@ -136,13 +139,48 @@ static void emit_grid(ln__onnx_edit *edit, const char *prefix, const char *out, 
     ln__onnx_emit_concat(edit, out, parts, 3, 1);
 }
 
-/* [N,C,...] -> [N,3C]. The variance is that of x - mean, which loses nothing to
- * cancellation in float. */
-static void emit_pooled(ln__onnx_edit *edit, const char *prefix, const char *out, const char *x, int32_t rank,
+/* Where the pairs c < d lie in a flat [C,C]. */
+static void add_upper_triangle(ln__onnx_edit *edit, const char *name, const ln__head *head)
+{
+    int64_t count = ln__head_covariances(head), *at = ln__onnx_make_i64(edit, name, count);
+
+    for (int64_t c = 0; at && c < head->channels; c++)
+        for (int64_t d = c + 1; d < head->channels; d++)
+            *at++ = c * head->channels + d;
+}
+
+/* From what is left of x [N,C,...] without its means -> [N,C (C - 1) / 2]. */
+static void emit_covariances(ln__onnx_edit *edit, const char *prefix, const char *out, const char *centred, const ln__head *head)
+{
+    static const int64_t rows[3] = { 0, 0, -1 }, flat[2] = { 0, -1 }, turn[3] = { 0, 2, 1 };
+    const float share = 1.0f / (float)head->spatial;
+    ln__name lines = joined(prefix, "lines"), columns = joined(prefix, "columns"), sums = joined(prefix, "products");
+    ln__name square = joined(prefix, "square"), triangle = joined(prefix, "triangle"), pairs = joined(prefix, "pairs");
+    ln__name part = joined(prefix, "pixel"), each = joined(prefix, "covariances"), size = joined(prefix, "size");
+    ln__name lifted = joined(prefix, "size_lifted"), root = joined(prefix, "size_root"), small = joined(prefix, "epsilon");
+    const char *product[2] = { lines.text, columns.text }, *gather[2] = { square.text, triangle.text }, *line = lines.text;
+
+    add_upper_triangle(edit, triangle.text, head);
+    ln__onnx_add_f32(edit, part.text, &share, 1, &one);
+    ln__onnx_emit_reshape(edit, lines.text, centred, rows, 3);
+    ln__onnx_add_node(edit, "Transpose", columns.text, &line, 1);
+    ln__onnx_node_ints(edit, "perm", turn, 3);
+    ln__onnx_add_node(edit, "MatMul", sums.text, product, 2);
+    ln__onnx_emit_reshape(edit, square.text, sums.text, flat, 2);
+    ln__onnx_add_node(edit, "Gather", pairs.text, gather, 2);
+    ln__onnx_node_int(edit, "axis", 1);
+    ln__onnx_emit_binary(edit, "Mul", each.text, pairs.text, part.text);
+    ln__onnx_emit_unary(edit, "Abs", size.text, each.text);
+    ln__onnx_emit_binary(edit, "Add", lifted.text, size.text, small.text);
+    ln__onnx_emit_unary(edit, "Sqrt", root.text, lifted.text);
+    ln__onnx_emit_binary(edit, "Div", out, each.text, root.text);
+}
+
+/* [N,C,...] -> means, deviations, maxima. The variance is that of x - mean, which
+ * loses nothing to cancellation in float. */
+static void emit_statistics(ln__onnx_edit *edit, const char *prefix, const char *out, const char *x, int32_t rank,
                         const ln__head *head)
 {
-    static const float epsilon = 1e-6f;
-    static const int64_t one = 1;
     int64_t axes[LN__MAX_RANK];
     ln__name mean = joined(prefix, "mean"), centred = joined(prefix, "centred"), squares = joined(prefix, "squares");
     ln__name variance = joined(prefix, "variance"), small = joined(prefix, "epsilon"), sum = joined(prefix, "lifted");
@@ -167,10 +205,23 @@ static void emit_pooled(ln__onnx_edit *edit, const char *prefix, const char *out
     emit_flatten(edit, out, all.text);
 }
 
+static void emit_pooled(ln__onnx_edit *edit, const char *prefix, const char *out, const char *x, int32_t rank, const ln__head *head)
+{
+    ln__name statistics = joined(prefix, "statistics"), pairs = joined(prefix, "signed_roots"), centred = joined(prefix, "centred");
+    const char *parts[2] = { statistics.text, pairs.text };
+
+    if (!ln__head_covariances(head)) {
+        emit_statistics(edit, prefix, out, x, rank, head);
+        return;
+    }
+    emit_statistics(edit, prefix, statistics.text, x, rank, head);
+    emit_covariances(edit, prefix, pairs.text, centred.text, head);
+    ln__onnx_emit_concat(edit, out, parts, 2, 1);
+}
+
 static void emit_carry(ln__onnx_edit *edit, const ln__head *head, const char *prefix, uint32_t exit, const char *own,
                        const char *logits)
 {
-    static const int64_t one = 1;
     ln__name carry = joined(prefix, "carry"), carried = joined(prefix, "carried");
     ln__name before = ln__name_make("logits_%" PRIu32, exit - 1);
 

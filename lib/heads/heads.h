@@ -16,11 +16,16 @@ typedef struct ln__mlp {
     int32_t   inputs, hidden, outputs;
     float    *params;
     uint32_t *narrow;           /* the first matrix as bfloat16, which answering reads instead; NULL: it would not be exact.
-                                   Row by row, of each sixteen numbers eight words: i below, i + 8 above. What does not
-                                   fill sixteen is read from params */
+                                   Row by row, of each 32 numbers sixteen words: i below, i + 16 above; the last are filled
+                                   with zeros */
 } ln__mlp;
 
-enum { LN__PAIRED = 16 };
+enum { LN__PAIRED = 32 };
+
+static inline int64_t ln__narrow_words(int64_t inputs)      /* of a row */
+{
+    return (inputs + LN__PAIRED - 1) / LN__PAIRED * (LN__PAIRED / 2);
+}
 
 bool   ln__mlp_param_count(int32_t inputs, int32_t hidden, int32_t outputs, size_t *out);
 ln_status ln__mlp_new(ln__mlp *out, const ln__ctx *ctx, int32_t inputs, int32_t hidden, int32_t outputs, ln_error *err); /* zeros */
@@ -85,6 +90,7 @@ typedef struct ln__head {
     ln__mlp mlp;                /* inputs = ln__head_features; outputs = classes; params NULL: untrained */
     ln__conv conv;              /* LN_HEAD_CONV */
     float   carry;              /* logits are the network's plus `carry` times those of the exit before; 0: its own alone */
+    bool    covariance;         /* a pooled head also reads how every two channels vary together */
 } ln__head;
 
 /* Zeros, for a head whose shape is known; outputs = classes. */
@@ -97,24 +103,30 @@ int32_t ln__head_cells(int64_t channels, int64_t height, int64_t width, uint32_t
 /* Cells a side for what convolutions make of a map: `wanted` (0: 2), at most its smaller side. Where they do not divide it, they
  * overlap. */
 int32_t ln__conv_cells(const ln__conv *conv, uint32_t wanted);
-/* Numbers that enter the linear layers: a mean and a maximum per channel and cell and a standard deviation per channel;
- * channels * spatial; or a mean and a maximum per channel and cell behind the convolutions. A value of one pixel has no
+/* Numbers that enter the linear layers: a mean and a maximum per channel and cell, a standard deviation per channel and, where
+ * they are read, a covariance per two channels; channels * spatial; or a mean and a maximum per channel and cell behind the convolutions. A value of one pixel has no
  * statistics: LN_HEAD_POOL reads it as LN_HEAD_FLATTEN does. */
 bool    ln__head_reads_pooled(const ln__head *head);
 int64_t ln__head_features(const ln__head *head);
 
 /* x in its engine layout -> features [rows][ln__head_features]: all means, then all deviations (not of LN_HEAD_CONV), then
- * all maxima, means and maxima channel by channel; or the activations in ONNX's order. Standard deviation, over the whole map,
- * is sqrt(mean((x - mean(x))^2) + 1e-6). Vectorised, no allocation; `scratch` of ln__head_scratch numbers. */
+ * all maxima, means and maxima channel by channel, then all covariances; or the activations in ONNX's order. Standard deviation, over the
+ * whole map, is sqrt(mean((x - mean(x))^2) + 1e-6). Covariances are v / sqrt(|v| + 1e-6) with v = mean((x_c - mean(x_c)) (x_d - mean(x_d))),
+ * c < d, c by c. Vectorised, no allocation; `scratch` of ln__head_scratch numbers. */
 void   ln__head_describe(const ln__head *head, const ln__view *x, float *scratch, float *features);
 size_t ln__head_scratch(const ln__head *head);
 /* One row of LN_HEAD_CONV. */
 void   ln__head_describe_conv(const ln__head *head, const float *x, int64_t block, float *scratch, float *features);
 /* What a head learns from, to be kept of a row: its features, or the map [spatial][channels] where it has convolutions. */
 int64_t ln__head_cached(const ln__head *head);
-void    ln__head_cache(const ln__head *head, const ln__view *x, float *out);
+void    ln__head_cache(const ln__head *head, const ln__view *x, float *scratch, float *out);
 /* One row of a head with cells > 1, its `block` channels side by side. */
 void ln__head_describe_grid(const ln__head *head, const float *x, int64_t block, float *features);
+/* One row of a head with covariances; `means` as ln__head_describe makes them. */
+void   ln__head_describe_covariance(const ln__head *head, const float *x, int64_t block, float *scratch, const float *means,
+                                    float *features);
+size_t ln__covariance_scratch(const ln__head *head);
+int64_t ln__head_covariances(const ln__head *head);     /* how many; 0: none are read */
 /* From sums of `count` numbers and their squares. */
 float ln__head_deviation(double sum, double squares, int64_t count);
 

@@ -145,35 +145,32 @@ void ln__mlp_round(ln__mlp *mlp)
     }
 }
 
-/* The pair's halves as a word; what is cut off goes into `lost`. */
-static uint32_t pair(const float *first, const float *second, uint32_t *lost)
+/* The upper half of number i of `count`, 0 beyond them; what is cut off goes into `lost`. */
+static uint32_t upper_half(const float *w, size_t i, size_t count, uint32_t *lost)
 {
-    uint32_t low, high;
+    uint32_t bits = 0;
 
-    memcpy(&low, first, sizeof low);
-    memcpy(&high, second, sizeof high);
-    *lost |= (low | high) & LOWER_HALF;
-    return low >> 16 | (high & ~(uint32_t)LOWER_HALF);
+    if (i < count)
+        memcpy(&bits, &w[i], sizeof bits);
+    *lost |= bits & LOWER_HALF;
+    return bits >> 16;
 }
 
 ln_status ln__mlp_narrow(ln__mlp *mlp, const ln__ctx *ctx, ln_error *err)
 {
-    size_t count, inputs = (size_t)mlp->inputs, groups = inputs / LN__PAIRED;
-    const float *w = first_matrix(mlp, &count);
-    size_t rows = count / inputs;
+    size_t count, inputs = (size_t)mlp->inputs, words = (size_t)ln__narrow_words(mlp->inputs);
+    const float *w = first_matrix(mlp, &count), *end = w + count;
     uint32_t *narrow, *at, lost = 0;
 
     ln__free(ctx, mlp->narrow);
     mlp->narrow = NULL;
-    if (groups == 0)
-        return LN_OK;
-    narrow = at = ln__array(ctx, rows * groups, LN__PAIRED / 2 * sizeof *narrow);
+    narrow = at = ln__array(ctx, count / inputs, words * sizeof *narrow);
     if (!narrow)
         return ln__fail_nomem(err, ctx, count * sizeof *narrow / 2);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t k = r * inputs; k + LN__PAIRED <= (r + 1) * inputs; k += LN__PAIRED)
+    for (; w < end; w += inputs)
+        for (size_t k = 0; k < 2 * words; k += LN__PAIRED)
             for (size_t i = k; i < k + LN__PAIRED / 2; i++)
-                *at++ = pair(&w[i], &w[i + LN__PAIRED / 2], &lost);
+                *at++ = upper_half(w, i, inputs, &lost) | upper_half(w, i + LN__PAIRED / 2, inputs, &lost) << 16;
     if (lost)
         ln__free(ctx, narrow);
     else

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MOST_CHANNELS = 1024, USUAL_CHANNELS = 64, USUAL_HIDDEN = 256, USUAL_HIDDEN_OF_CELLS = 128 };
+enum { MOST_CHANNELS = 1024, USUAL_CHANNELS = 64, USUAL_HIDDEN = 256, USUAL_HIDDEN_OF_CELLS = 64, MOST_USUAL_COVARIED = 32 };
 
 void ln__exits_clear(ln_model *model)
 {
@@ -109,6 +109,9 @@ static ln_status check_options(const ln_exit_options *options, ln_error *err)
         return ln__fail(err, LN_E_ARGUMENT, "convolutions of %u channels; at most %d", options->channels, MOST_CHANNELS);
     if (options->cells > 64)
         return ln__fail(err, LN_E_ARGUMENT, "%u x %u cells; at most 64 x 64", options->cells, options->cells);
+    if (options->covariance > 1 && options->covariance != UINT32_MAX)
+        return ln__fail(err, LN_E_ARGUMENT, "covariance %u; 0 (where a value has few channels), 1 (always) and UINT32_MAX (never) are known",
+                        options->covariance);
     if (options->hidden != UINT32_MAX && options->hidden > 65536)
         return ln__fail(err, LN_E_ARGUMENT, "a hidden layer of %u; at most 65536", options->hidden);
     return LN_OK;
@@ -132,6 +135,11 @@ static int32_t usual_hidden(const ln__head *head, int32_t wanted)
     return head->cells > 1 ? USUAL_HIDDEN_OF_CELLS : USUAL_HIDDEN;
 }
 
+static bool reads_covariance(const ln__head *head, uint32_t wanted)
+{
+    return ln__head_reads_pooled(head) && head->channels > 1 && (wanted == 1 || (wanted == 0 && head->channels <= MOST_USUAL_COVARIED));
+}
+
 static ln_status shape_head(ln__exit *exit, const char *value, const ln_exit_options *options, ln_error *err)
 {
     ln__head *head = &exit->head;
@@ -146,6 +154,7 @@ static ln_status shape_head(ln__exit *exit, const char *value, const ln_exit_opt
         head->cells = ln__conv_cells(&head->conv, options->cells);
     } else {
         head->cells = exit->rank == 4 ? ln__head_cells(exit->channels, exit->height, exit->width, options->cells) : 1;
+        head->covariance = reads_covariance(head, options->covariance);
     }
     int64_t features = ln__head_features(head);
     if (features > INT32_MAX / 4)

@@ -20,11 +20,14 @@ static ln_status read_count(uint32_t *out, const ln_model *model, const char *ke
     return LN_OK;
 }
 
-/* How a head is written: its kind, then so many numbers: width of the hidden layer, cells, channels. */
-typedef struct head_form { const char *kind; int32_t head; int numbers; } head_form;
+/* How a head is written: its kind, then so many numbers: width of the hidden layer, cells, channels or, of a pool head, 1 for
+ * covariances. Earlier files leave the last of them out. */
+typedef struct head_form { const char *kind; int32_t head; int fewest, numbers; double least, most; const char *third; } head_form;
 
 static const head_form forms[] = {
-    { "pool ", LN_HEAD_POOL, 2 }, { "flatten ", LN_HEAD_FLATTEN, 1 }, { "conv ", LN_HEAD_CONV, 3 },
+    { "pool ", LN_HEAD_POOL, 1, 3, 0, 1, " and 0 or 1 for covariances" },
+    { "flatten ", LN_HEAD_FLATTEN, 1, 1, 0, 0, "" },
+    { "conv ", LN_HEAD_CONV, 3, 3, 1, 1024, " and 1..1024 channels" },
 };
 
 static const head_form *find_form(const char *text)
@@ -35,10 +38,19 @@ static const head_form *find_form(const char *text)
     return NULL;
 }
 
+static int count_numbers(const char *list)
+{
+    int count = 1;
+
+    for (; (list = strchr(list, ' ')) != NULL; list++)
+        count++;
+    return count;
+}
+
 static ln_status read_head_kind(ln_exit_options *out, const ln_model *model, uint32_t e, ln_error *err)
 {
     char key[64];
-    double numbers[3] = { 0, 1, 1 };
+    double numbers[3] = { 0, 1, 0 };
 
     snprintf(key, sizeof key, LN__KEY_EXIT "%u.head", e);
     const char *text = ln__onnx_metadata(model->onnx, key);
@@ -46,19 +58,19 @@ static ln_status read_head_kind(ln_exit_options *out, const ln_model *model, uin
         return missing(model, key, err);
     const head_form *form = find_form(text);
     if (!form)
-        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s'; 'pool N', 'pool N N', 'flatten 0' or 'conv N N N' was expected",
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s'; 'pool N N N', 'flatten 0' or 'conv N N N' was expected",
                         model->path, key, text);
-    /* Files of the first version have no cells. */
     const char *list = text + strlen(form->kind);
-    int count = form->head == LN_HEAD_POOL && !strchr(list, ' ') ? 1 : form->numbers;
+    int count = LN__MIN(LN__MAX(count_numbers(list), form->fewest), form->numbers);
     ln_status st = ln__format_numbers(numbers, count, list, key, model->path, err);
     if (st < 0)
         return st;
-    if (!ln__format_whole(numbers[0], 0, 65536) || !ln__format_whole(numbers[1], 1, 64) || !ln__format_whole(numbers[2], 1, 1024))
-        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s': a hidden layer of 0..65536, 1..64 cells and 1..1024 channels were expected",
-                        model->path, key, text);
+    if (!ln__format_whole(numbers[0], 0, 65536) || !ln__format_whole(numbers[1], 1, 64) || !ln__format_whole(numbers[2], form->least, form->most))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.40s': a hidden layer of 0..65536, 1..64 cells%s were expected",
+                        model->path, key, text, form->third);
     out->head = form->head;
-    out->channels = (uint32_t)numbers[2];
+    out->channels = form->head == LN_HEAD_CONV ? (uint32_t)numbers[2] : 0;
+    out->covariance = numbers[2] == 1 && form->head == LN_HEAD_POOL ? 1 : UINT32_MAX;
     out->hidden = numbers[0] > 0 ? (uint32_t)numbers[0] : UINT32_MAX;
     out->cells = (uint32_t)numbers[1];
     return LN_OK;

@@ -81,7 +81,7 @@ static void save_exit(saving *s, uint32_t e)
     if (exit->head.kind == LN_HEAD_CONV)
         ln__buffer_printf(&s->text, "conv %d %d %d", exit->head.mlp.hidden, exit->head.cells, (int)exit->head.conv.layer[0].out);
     else if (exit->head.kind == LN_HEAD_POOL)
-        ln__buffer_printf(&s->text, "pool %d %d", exit->head.mlp.hidden, exit->head.cells);
+        ln__buffer_printf(&s->text, "pool %d %d %d", exit->head.mlp.hidden, exit->head.cells, exit->head.covariance);
     else
         ln__buffer_printf(&s->text, "flatten %d", exit->head.mlp.hidden);
     set_text(s, key);

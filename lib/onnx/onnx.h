@@ -50,6 +50,8 @@ void ln__onnx_add_f32(ln__onnx_edit *edit, const char *name, const float *data, 
 /* data [columns][rows], written turned: the first dimension is `rows`. */
 void ln__onnx_add_f32_turned(ln__onnx_edit *edit, const char *name, const float *data, int32_t rank, const int64_t *dims);
 void ln__onnx_add_i64(ln__onnx_edit *edit, const char *name, const int64_t *data, int32_t rank, const int64_t *dims);
+/* One of `count` numbers for the caller to fill; NULL on failure. */
+int64_t *ln__onnx_make_i64(ln__onnx_edit *edit, const char *name, int64_t count);
 /* A node: type, one output, inputs; attributes follow the call. */
 void ln__onnx_add_node(ln__onnx_edit *edit, const char *type, const char *output, const char *const *inputs, int32_t n_inputs);
 void ln__onnx_node_int(ln__onnx_edit *edit, const char *attribute, int64_t value);      /* of the node just added */

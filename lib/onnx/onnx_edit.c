@@ -110,15 +110,16 @@ static void encode_head(ln__onnx_edit *edit, ln__added_tensor *t, int type)
     ln__buffer_free(&head);
 }
 
-static void add_tensor(ln__onnx_edit *edit, const char *name, int type, size_t width, const void *data,
-                       int32_t rank, const int64_t *dims)
+/* Where its numbers lie, or NULL. */
+static void *add_tensor(ln__onnx_edit *edit, const char *name, int type, size_t width, const void *data,
+                        int32_t rank, const int64_t *dims)
 {
     ln__added_tensor *t;
     void *copy;
 
     if (!LN__RESERVE(&edit->ctx, edit->tensors, edit->tensors_capacity, edit->n_tensors + 1)) {
         edit->failed = true;
-        return;
+        return NULL;
     }
     t = &edit->tensors[edit->n_tensors++];
     memset(t, 0, sizeof *t);
@@ -134,11 +135,12 @@ static void add_tensor(ln__onnx_edit *edit, const char *name, int type, size_t w
     if (copy == NULL) {
         edit->failed = true;
         t->size = 0;
-    } else if (t->size > 0) {
+    } else if (data != NULL && t->size > 0) {
         memcpy(copy, data, t->size);
     }
     t->data = copy;
     encode_head(edit, t, type);
+    return copy;
 }
 
 void ln__onnx_add_f32(ln__onnx_edit *edit, const char *name, const float *data, int32_t rank, const int64_t *dims)
@@ -148,12 +150,10 @@ void ln__onnx_add_f32(ln__onnx_edit *edit, const char *name, const float *data, 
 
 void ln__onnx_add_f32_turned(ln__onnx_edit *edit, const char *name, const float *data, int32_t rank, const int64_t *dims)
 {
-    ln__onnx_add_f32(edit, name, data, rank, dims);
-    if (edit->failed)
+    float *to = add_tensor(edit, name, LN__ONNX_FLOAT, sizeof *data, NULL, rank, dims);
+    if (!to)
         return;
-    const ln__added_tensor *t = &edit->tensors[edit->n_tensors - 1];
-    float *to = (float *)t->data;
-    int64_t rows = dims[0], columns = t->elements / rows;
+    int64_t rows = dims[0], columns = edit->tensors[edit->n_tensors - 1].elements / rows;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c++)
             to[r * columns + c] = data[c * rows + r];
@@ -162,6 +162,11 @@ void ln__onnx_add_f32_turned(ln__onnx_edit *edit, const char *name, const float 
 void ln__onnx_add_i64(ln__onnx_edit *edit, const char *name, const int64_t *data, int32_t rank, const int64_t *dims)
 {
     add_tensor(edit, name, LN__ONNX_INT64, sizeof *data, data, rank, dims);
+}
+
+int64_t *ln__onnx_make_i64(ln__onnx_edit *edit, const char *name, int64_t count)
+{
+    return add_tensor(edit, name, LN__ONNX_INT64, sizeof(int64_t), NULL, 1, &count);
 }
 
 /* ---- Nodes ---------------------------------------------------------------------------- */

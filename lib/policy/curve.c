@@ -323,6 +323,8 @@ static void choose(const building *b, ln__settings *out)
         ln__setting *s = next_setting(out, (uint32_t)scorer);
         fill_thresholds(b, s->threshold, s->scorer, &b->offers[(size_t)scorer * LN__MAX_SETTINGS + level]);
         judge_setting(b, s);
+        if (s->cost >= b->task->plain)
+            out->count--;
     }
     add_constant(b, out, b->first_scorer, -1.0);
 }

@@ -26,11 +26,12 @@ static void collect(uint32_t index, const ln__view *view, size_t row, void *payl
     collector *c = payload;
     ln__features *to = c->to;
     size_t at = c->base + row;
+    float *scratch = c->scratch + row * c->most;
 
     if (index < to->exits && c->learning)
-        ln__head_cache(&c->model->exits[index].head, view, ln__cache_row(&to->exit[index], at));
+        ln__head_cache(&c->model->exits[index].head, view, scratch, ln__cache_row(&to->exit[index], at));
     else if (index < to->exits)
-        ln__head_describe(&c->model->exits[index].head, view, c->scratch + row * c->most, ln__cache_row(&to->exit[index], at));
+        ln__head_describe(&c->model->exits[index].head, view, scratch, ln__cache_row(&to->exit[index], at));
     else if (index == to->exits && to->end.data)
         ln__model_answers(c->model, view->data, ln__cache_row(&to->end, at));
     else if (index == to->exits + 1 && to->last.data)
@@ -275,7 +276,7 @@ ln_status ln__features_run(ln__features *out, ln_model *model, const ln__feature
     if (st == LN_OK) {
         p.inputs = ln__array(&model->ctx, row, batch * sizeof(float));
         p.plane = ln__array(&model->ctx, model->height, model->width * sizeof(float));
-        for (uint32_t e = 0; !c.learning && e < model->n_exits; e++)
+        for (uint32_t e = 0; e < model->n_exits; e++)
             c.most = LN__MAX(c.most, ln__head_scratch(&model->exits[e].head));
         c.scratch = ln__array(&model->ctx, c.most, batch * sizeof(float));
         if (!p.inputs || !p.plane || !c.scratch)

@@ -54,7 +54,7 @@ ln_status ln__gate_curve(ln_model *model, const ln__scored *scored, const uint8_
     }
     for (size_t r = 0; r < rows; r++)
         right_rows += right[r * (exits + 1) + exits];
-    ln__curve_task task = { .scorer = scorers, .n_scorers = scored->count, .rows = (int64_t)rows, .exits = model->n_exits };
+    ln__curve_task task = { .scorer = scorers, .n_scorers = scored->count, .rows = (int64_t)rows, .exits = model->n_exits, .plain = 1.0 };
     if (st == LN_OK)
         st = ln__curve_build(&settings, ctx, &task, err);
     if (st == LN_OK)

@@ -197,7 +197,8 @@ static ln_status try_end(placing *p, ln_error *err)
 static ln_status collect_answers(placing *p, ln_error *err)
 {
     ln_exit_options small = { .struct_size = sizeof small, .head = LN_HEAD_POOL, .hidden = UINT32_MAX,
-                              .cells = p->options.heads->head == LN_HEAD_CONV ? 0 : p->options.heads->cells };
+                              .cells = p->options.heads->head == LN_HEAD_CONV ? 0 : p->options.heads->cells,
+                              .covariance = p->options.heads->covariance };
     ln_model *model = p->model;
     ln__cache_place place = { &model->ctx, p->options.max_memory, p->options.cache_folder };
     ln__features_request request = { .data = p->rows, .more = p->options.head_rows, .seed = p->options.seed, .threads = p->options.threads,
