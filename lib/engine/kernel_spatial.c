@@ -282,29 +282,36 @@ static void window_lanes(const ln__job *j, const float *x, float *y, int64_t lan
         }
 }
 
-static void fill_channel(const ln__job *j, float *y)
+static void fill_channels(const ln__job *j, float *y, int64_t lanes)
 {
     for (int64_t p = 0; p < j->gy.pixels; p++)
-        y[p * j->gy.pixel_step] = j->fill;
+        for (int64_t l = 0; l < lanes; l++)
+            y[p * j->gy.pixel_step + l] = j->fill;
 }
 
-/* One group of the output: at once where the input's channels lie alike. */
+/* How many channels from `source` on, at most `most`, the input has side by side, or has not at all. */
+static int64_t together(const ln__job *j, int64_t source, int64_t most)
+{
+    if (j->channel_step != 1)
+        return 1;
+    if (source < 0)
+        return LN__MIN(most, -source);
+    if (source >= j->gx.channels)
+        return most;
+    return LN__MIN(most, LN__MIN(j->gx.lanes - source % j->gx.lanes, j->gx.channels - source));
+}
+
+/* One group of the output, as many of its channels at once as the input has side by side. */
 static void window_group(const ln__job *j, const float *x, float *y, int64_t group)
 {
     int64_t c = group * j->gy.lanes, used = LN__MIN(j->gy.lanes, j->gy.channels - c);
-    int64_t from = j->channel_begin + c;
-    bool alike = j->channel_step == 1 && from >= 0 && from + used <= j->gx.channels
-              && (used == 1 || (j->gx.lanes > 1 && from % j->gx.lanes + used <= j->gx.lanes));
-    if (alike) {
-        window_lanes(j, x + channel_at(&j->gx, from), y, used);
-    } else {
-        for (int64_t l = 0; l < used; l++) {
-            int64_t source = j->channel_begin + (c + l) * j->channel_step;
-            if (source < 0 || source >= j->gx.channels)
-                fill_channel(j, y + l);
-            else
-                window_lanes(j, x + channel_at(&j->gx, source), y + l, 1);
-        }
+    for (int64_t l = 0, count; l < used; l += count) {
+        int64_t source = j->channel_begin + (c + l) * j->channel_step;
+        count = together(j, source, used - l);
+        if (source < 0 || source >= j->gx.channels)
+            fill_channels(j, y + l, count);
+        else
+            window_lanes(j, x + channel_at(&j->gx, source), y + l, count);
     }
     ln__zero_lanes(&j->gy, y, group);
 }

@@ -5,6 +5,9 @@
 #include "engine/kernels.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#  include <immintrin.h>
+#endif
 
 enum { TILE_PLACES = LN__TILE_PLACES, SLICE_FLOATS = 1 << 15, TILES_AT_ONCE = 16 };
 
@@ -17,6 +20,9 @@ typedef struct tile_range { int64_t first, end, from, to; } tile_range;
 #else
 #  define UNROLL _Pragma("GCC unroll 32")
 #endif
+
+/* An address a compiler is to compute anew: left to itself, it keeps one for each of dozens of places, in memory. */
+#define ANEW(pointer) __asm__("" : "+r"(pointer))
 
 typedef struct panel {
     const float *x;
@@ -34,35 +40,52 @@ typedef struct panel {
     int64_t lines;
 } panel;
 
+/* Of two vectors, lane by lane. */
+#define SELECT(which, a, b) ((V)(((M)(which) & (M)(a)) | (~(M)(which) & (M)(b))))
+
 static const ln__job *activation(const ln__job *j) { return j->post && !j->clamped ? j : NULL; }
 
 #define LANES 16
 #define MOST 24
 #if defined(__x86_64__)
 #  define TARGET __attribute__((target("avx512f,avx512dq,fma")))
+#  define LARGER(a, b) ((V)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#  define SMALLER(a, b) ((V)_mm512_min_ps((__m512)(a), (__m512)(b)))
 #else
 #  define TARGET
+#  define LARGER(a, b) SELECT((a) > (b), a, b)
+#  define SMALLER(a, b) SELECT((a) < (b), a, b)
 #endif
 #define NAME(x) x##_16
 #include "engine/tile_lanes.h"
 #undef LANES
 #undef MOST
 #undef TARGET
+#undef LARGER
+#undef SMALLER
 #undef NAME
 
 #define LANES 8
 #define MOST 12
 #if defined(__x86_64__)
 #  define TARGET __attribute__((target("avx2,fma")))
+#  define LARGER(a, b) ((V)_mm256_max_ps((__m256)(a), (__m256)(b)))
+#  define SMALLER(a, b) ((V)_mm256_min_ps((__m256)(a), (__m256)(b)))
 #else
 #  define TARGET
+#  define LARGER(a, b) SELECT((a) > (b), a, b)
+#  define SMALLER(a, b) SELECT((a) < (b), a, b)
 #endif
 #define NAME(x) x##_8
 #include "engine/tile_lanes.h"
 #undef TARGET
+#undef LARGER
+#undef SMALLER
 #undef NAME
 
 #define TARGET
+#define LARGER(a, b) SELECT((a) > (b), a, b)
+#define SMALLER(a, b) SELECT((a) < (b), a, b)
 #define NAME(x) x##_any
 #include "engine/tile_lanes.h"
 

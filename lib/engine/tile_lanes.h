@@ -4,6 +4,7 @@
  *   LANES       floats of a vector, which is the channel block of the layout
  *   MOST        sums that fit the CPU's registers beside weights and input
  *   TARGET      the attribute that has code made for that CPU
+ *   LARGER(a, b), SMALLER(a, b)     of two vectors; b where one is no number
  *   NAME(x)     x with the kind's suffix
  *
  * A panel is n places (pixels, or Winograd's tiles) by q channel blocks of the
@@ -16,22 +17,20 @@ typedef int32_t NAME(mask) __attribute__((vector_size(LANES * 4)));
 #define V NAME(vec)
 #define M NAME(mask)
 
-LN__INLINE V *NAME(at)(float *p) { return (V *)(void *)p; }
-LN__INLINE const V *NAME(of)(const float *p) { return (const V *)(const void *)p; }
+TARGET LN__INLINE V *NAME(at)(float *p) { return (V *)(void *)p; }
+TARGET LN__INLINE const V *NAME(of)(const float *p) { return (const V *)(const void *)p; }
 
 /* ---- Panels ---------------------------------------------------------------------- */
 
-LN__INLINE void NAME(limit)(V *v, float least, float most)
+TARGET LN__INLINE void NAME(limit)(V *v, float least, float most)
 {
     V low = (V){ 0 } + least, high = (V){ 0 } + most;
-    M outside = *v < low;
-    *v = (V)((outside & (M)low) | (~outside & (M)*v));
-    outside = *v > high;
-    *v = (V)((outside & (M)high) | (~outside & (M)*v));
+    *v = LARGER(low, *v);
+    *v = SMALLER(high, *v);
 }
 
 /* To the last bit but one: e^v = 2^n e^r with |r| at most half of ln 2, where six terms of the series are enough. */
-LN__INLINE void NAME(exponential)(V *v)
+TARGET LN__INLINE void NAME(exponential)(V *v)
 {
     NAME(limit)(v, -87.0F, 88.0F);
     V n = *v * 1.44269504F, magic = (V){ 0 } + 12582912.0F;     /* 1.5 * 2^23: adding it rounds to an integer */
@@ -47,7 +46,7 @@ LN__INLINE void NAME(exponential)(V *v)
     *v = e * (V)power;
 }
 
-LN__INLINE void NAME(activate)(V *v, const ln__job *j)
+TARGET LN__INLINE void NAME(activate)(V *v, const ln__job *j)
 {
     V x = *v;
     switch (j->post_kind) {
@@ -82,14 +81,14 @@ TARGET static void NAME(activate_panel)(const panel *p, int64_t n, int64_t q)
             NAME(activate)(NAME(at)(p->y + c * p->y_step + (p->to ? p->to[r] : r * LANES)), p->activation);
 }
 
-LN__INLINE void NAME(finish)(V *sum, const float *bias, float least, float most)
+TARGET LN__INLINE void NAME(finish)(V *sum, const float *bias, float least, float most)
 {
     *sum += *NAME(of)(bias);
     NAME(limit)(sum, least, most);
 }
 
 /* n and q are constant at each call, so that everything unrolls; `even`: places lie side by side. */
-LN__INLINE void NAME(panel)(int n, int q, bool even, const panel *p)
+TARGET LN__INLINE void NAME(panel)(int n, int q, bool even, const panel *p)
 {
     V sum[MOST];
     const float *w = p->weights, *ahead = p->ahead;
@@ -168,7 +167,7 @@ TARGET static void NAME(multiply)(int64_t n, int64_t q, const panel *p)
 
 /* All places by one group of output blocks: a slice of the weights that stays in the cache, over panels of about
  * the same size, then the next slice, which was asked for meanwhile. */
-LN__INLINE void NAME(panels)(int64_t q, const panel *whole, int64_t places)
+TARGET LN__INLINE void NAME(panels)(int64_t q, const panel *whole, int64_t places)
 {
     int64_t most = LN__MIN(MOST / q, 12), panels = (places + most - 1) / most;
     int64_t block_floats = LANES * q * LANES, slices = (whole->blocks * block_floats + SLICE_FLOATS - 1) / SLICE_FLOATS;
@@ -201,7 +200,7 @@ LN__INLINE void NAME(panels)(int64_t q, const panel *whole, int64_t places)
 /* ---- Direct ------------------------------------------------------------------------------ */
 
 /* Output lines [line, line + n) of a row need these of the input, with what is around it as zeros. */
-LN__INLINE void NAME(pad)(const ln__job *j, int64_t row, int64_t line, int64_t n, float *to)
+TARGET LN__INLINE void NAME(pad)(const ln__job *j, int64_t row, int64_t line, int64_t n, float *to)
 {
     int64_t high = (n - 1) * j->stride[1] + (j->kernel[1] - 1) * j->dilation[1] + 1;
     int64_t wide = (j->out[2] - 1) * j->stride[2] + (j->kernel[2] - 1) * j->dilation[2] + 1;
@@ -222,7 +221,7 @@ LN__INLINE void NAME(pad)(const ln__job *j, int64_t row, int64_t line, int64_t n
     }
 }
 
-LN__INLINE const float *NAME(first_weights)(const ln__job *j, const tile_range *r, int64_t rows)
+TARGET LN__INLINE const float *NAME(first_weights)(const ln__job *j, const tile_range *r, int64_t rows)
 {
     int64_t block;
     ln__tile_group(&block, j->gy.groups, LANES, r->from);
@@ -230,7 +229,7 @@ LN__INLINE const float *NAME(first_weights)(const ln__job *j, const tile_range *
 }
 
 /* All groups of output blocks at some places; `more`: of further places afterwards. */
-LN__INLINE void NAME(direct_groups)(const ln__job *j, const tile_range *r, panel *p, int64_t places, bool more)
+TARGET LN__INLINE void NAME(direct_groups)(const ln__job *j, const tile_range *r, panel *p, int64_t places, bool more)
 {
     const float *start = p->start;
     float *y = p->y;
@@ -246,7 +245,7 @@ LN__INLINE void NAME(direct_groups)(const ln__job *j, const tile_range *r, panel
 }
 
 /* Pixels of one row, side by side in input and output. */
-LN__INLINE void NAME(direct_even)(const ln__job *j, const tile_range *r, int64_t first, int64_t n)
+TARGET LN__INLINE void NAME(direct_even)(const ln__job *j, const tile_range *r, int64_t first, int64_t n)
 {
     int64_t row = first / j->gy.pixels, place = first % j->gy.pixels * LANES, to = row * j->gy.row_step + place;
     panel p = { .x = j->x + row * j->gx.row_step + place, .y = j->y + to, .start = j->other ? j->other + to : NULL,
@@ -256,7 +255,7 @@ LN__INLINE void NAME(direct_even)(const ln__job *j, const tile_range *r, int64_t
 }
 
 /* Pixels of any rows, apart from one another. */
-LN__INLINE void NAME(direct_apart)(const ln__job *j, const tile_range *r, int64_t first, int64_t n)
+TARGET LN__INLINE void NAME(direct_apart)(const ln__job *j, const tile_range *r, int64_t first, int64_t n)
 {
     int64_t from[TILE_PLACES], to[TILE_PLACES];
     panel p = { .x = j->x, .y = j->y, .start = j->other, .at = j->at, .blocks = j->blocks, .from = from, .to = to,
@@ -312,7 +311,7 @@ TARGET static void NAME(padded)(const ln__job *j, const tile_range *r, float *sc
 #define HALF_ROOT 0.70710678118654752F
 #define ROOT 1.41421356237309505F
 
-LN__INLINE void NAME(input_line)(int edge, const V *d, int step, V *v)
+TARGET LN__INLINE void NAME(input_line)(int edge, const V *d, int step, V *v)
 {
     if (edge == 2) {
         v[0] = d[0] - d[2 * step];
@@ -331,7 +330,7 @@ LN__INLINE void NAME(input_line)(int edge, const V *d, int step, V *v)
     v[5] = d[step] - 2.5F * d[3 * step] + d[5 * step];
 }
 
-LN__INLINE void NAME(output_line)(int edge, const V *m, int step, V *y)
+TARGET LN__INLINE void NAME(output_line)(int edge, const V *m, int step, V *y)
 {
     V a = m[step] + m[2 * step], b = m[step] - m[2 * step];
     if (edge == 2) {
@@ -351,7 +350,7 @@ LN__INLINE void NAME(output_line)(int edge, const V *m, int step, V *y)
 
 /* Tiles of the input side by side, zeros around the map, as frequencies v[f * v_step]. Columns are transformed once for
  * both tiles they belong to. */
-LN__INLINE void NAME(take)(int edge, const ln__job *j, const float *x, int64_t top, int64_t left, int64_t tiles, float *v, int64_t v_step)
+TARGET LN__INLINE void NAME(take)(int edge, const ln__job *j, const float *x, int64_t top, int64_t left, int64_t tiles, float *v, int64_t v_step)
 {
     int side = edge + 2;
     int64_t columns = tiles * edge + 2, first = LN__MIN(LN__MAX(-left, 0), columns), end = LN__MAX(LN__MIN(j->in[2] - left, columns), first);
@@ -373,37 +372,48 @@ LN__INLINE void NAME(take)(int edge, const ln__job *j, const float *x, int64_t t
     memset(turned + end * side, 0, (size_t)((columns - end) * side) * sizeof turned[0]);
     for (int64_t t = 0; t < tiles; t++)
         UNROLL for (int i = 0; i < side; i++) {
+            float *to = v + i * side * v_step + t * LANES;
             V out[6];
             NAME(input_line)(edge, turned + t * edge * side + i, side, out);
+            ANEW(to);
             UNROLL for (int k = 0; k < side; k++)
-                *NAME(at)(v + (i * side + k) * v_step + t * LANES) = out[k];
+                *NAME(at)(to + k * v_step) = out[k];
         }
 }
 
+/* A finished number of the output. */
+TARGET LN__INLINE void NAME(put)(const panel *p, V sum, int64_t to)
+{
+    if (p->start)
+        sum += *NAME(of)(p->start + to);
+    NAME(finish)(&sum, p->bias, p->low, p->high);
+    if (p->activation)
+        NAME(activate)(&sum, p->activation);
+    *NAME(at)(p->y + to) = sum;
+}
+
 /* Frequencies m[f * m_step] as tiles of the output side by side; what lies outside it is cut off. */
-LN__INLINE void NAME(give)(int edge, const ln__job *j, const float *m, int64_t m_step, const panel *p, int64_t top, int64_t left, int64_t tiles)
+TARGET LN__INLINE void NAME(give)(int edge, const ln__job *j, const float *m, int64_t m_step, const panel *p, int64_t top, int64_t left, int64_t tiles)
 {
     int side = edge + 2, lines = (int)LN__MIN(edge, j->out[1] - top);
+    int64_t line_step = side * m_step;
     for (int64_t t = 0; t < tiles; t++, left += edge) {
         int columns = (int)LN__MIN(edge, j->out[2] - left);
-        V turned[24], line[4];
+        V turned[24], y[4];
         UNROLL for (int k = 0; k < side; k++) {
+            const float *from = m + k * m_step + t * LANES;
             V d[6];
+            ANEW(from);
             UNROLL for (int i = 0; i < side; i++)
-                d[i] = *NAME(of)(m + (i * side + k) * m_step + t * LANES);
+                d[i] = *NAME(of)(from + i * line_step);
             NAME(output_line)(edge, d, 1, turned + k * edge);
         }
         for (int i = 0; i < lines; i++) {
-            NAME(output_line)(edge, turned + i, edge, line);
-            for (int k = 0; k < columns; k++) {
-                int64_t to = ((top + i) * j->out[2] + left + k) * LANES;
-                if (p->start)
-                    line[k] += *NAME(of)(p->start + to);
-                NAME(finish)(&line[k], p->bias, p->low, p->high);
-                if (p->activation)
-                    NAME(activate)(&line[k], p->activation);
-                *NAME(at)(p->y + to) = line[k];
-            }
+            int64_t to = ((top + i) * j->out[2] + left) * LANES;
+            NAME(output_line)(edge, turned + i, edge, y);
+            UNROLL for (int k = 0; k < edge; k++)
+                if (k < columns)
+                    NAME(put)(p, y[k], to + k * LANES);
         }
     }
 }
@@ -413,7 +423,7 @@ LN__INLINE void NAME(give)(int edge, const ln__job *j, const float *m, int64_t m
 /* Tiles of one line that follow one another: the first of a chunk that is done up to tile t. */
 typedef struct NAME(tile_run) { int64_t row, top, left, tiles; } NAME(tile_run);
 
-LN__INLINE void NAME(run_at)(NAME(tile_run) *run, int edge, const ln__job *j, int64_t tile, int64_t left)
+TARGET LN__INLINE void NAME(run_at)(NAME(tile_run) *run, int edge, const ln__job *j, int64_t tile, int64_t left)
 {
     int64_t across = (j->out[2] + edge - 1) / edge, down = (j->out[1] + edge - 1) / edge, column = tile % across;
     run->row = tile / (across * down);
@@ -422,7 +432,7 @@ LN__INLINE void NAME(run_at)(NAME(tile_run) *run, int edge, const ln__job *j, in
     run->tiles = LN__MIN(LN__MIN(across - column, left), TILES_AT_ONCE);
 }
 
-LN__INLINE void NAME(winograd_tiles)(int edge, const ln__job *j, const tile_range *r, float *scratch)
+TARGET LN__INLINE void NAME(winograd_tiles)(int edge, const ln__job *j, const tile_range *r, float *scratch)
 {
     int64_t frequencies = (edge + 2) * (edge + 2), groups = j->blocks;
     int64_t count = r->end - r->first, chunks = (count + j->chunk - 1) / j->chunk;

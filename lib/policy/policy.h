@@ -17,6 +17,7 @@
  * All are continuous in the logits, so rounding cannot turn a gate. None tells one class from another: gates
  * that read all of p too learn the chances of their rows (docs/accuracy.md). */
 int32_t ln__stats_count(int32_t classes, uint32_t exit);
+int32_t ln__stats_logit_margin(int32_t classes);        /* which of them is z1 - z2, of 2 classes or more */
 /* logits [exit+1][classes]: this row's at exits 0..exit; probabilities likewise (softmax of them). */
 void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logits,
                        const float *const *probabilities, float *stats);

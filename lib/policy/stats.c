@@ -10,6 +10,11 @@ int32_t ln__stats_count(int32_t classes, uint32_t exit)
     return own + 2 * (int32_t)exit + (exit > 0 ? 1 : 0);
 }
 
+int32_t ln__stats_logit_margin(int32_t classes)
+{
+    return LN__MIN(classes, 3) + 1;
+}
+
 /* The three largest, descending; -INFINITY where there are fewer. */
 static void top_three(const float *values, int32_t count, float top[3])
 {

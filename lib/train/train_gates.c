@@ -200,6 +200,12 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
     }
 }
 
+/* A threshold that is given stands for what the gate itself says. */
+static bool joins_margin(const gates_job *job)
+{
+    return job->options.input != LN_GATE_FEATURES && job->options.threshold == 0 && job->model->classes > 1;
+}
+
 static ln_status train_point(gates_job *job, size_t i, ln_error *err)
 {
     ln_model *model = job->model;
@@ -214,6 +220,8 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
     progress.point = model->n_points;
     task->alpha = point.alpha;
     st = ln__gate_learn(&point.gates, job->z, task, job->pool, &job->reporter, &progress, &model->ctx, err);
+    if (st == LN_OK && joins_margin(job))
+        st = ln__gates_join_margin(&point.gates, job->z, task, ln__stats_logit_margin((int32_t)model->classes), &model->ctx, err);
     if (st == LN_OK) {
         for (size_t k = 0; k < task->rows * task->exits; k++)
             job->g[k] = 1.0f / (1.0f + expf(-job->z[k]));
