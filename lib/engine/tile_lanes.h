@@ -382,8 +382,9 @@ TARGET LN__INLINE void NAME(take)(int edge, const ln__job *j, const float *x, in
 }
 
 /* A finished number of the output. */
-TARGET LN__INLINE void NAME(put)(const panel *p, V sum, int64_t to)
+TARGET LN__INLINE void NAME(put)(const panel *p, const V *y, int64_t to)
 {
+    V sum = *y;
     if (p->start)
         sum += *NAME(of)(p->start + to);
     NAME(finish)(&sum, p->bias, p->low, p->high);
@@ -413,7 +414,7 @@ TARGET LN__INLINE void NAME(give)(int edge, const ln__job *j, const float *m, in
             NAME(output_line)(edge, turned + i, edge, y);
             UNROLL for (int k = 0; k < edge; k++)
                 if (k < columns)
-                    NAME(put)(p, y[k], to + k * LANES);
+                    NAME(put)(p, &y[k], to + k * LANES);
         }
     }
 }
