@@ -140,7 +140,7 @@ static ln_status train_heads(job *b, ln_error *err)
     o.cache_folder = s->cache;
     o.head_rows = b->head_data;
     o.augment = s->augment;
-    o.chained = s->chained;
+    o.unchained = s->unchained;
     o.label_smoothing = s->label_smoothing;
     o.dropout = s->dropout;
     o.distill = s->distill;

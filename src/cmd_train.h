@@ -8,7 +8,7 @@
 
 typedef struct train_settings {
     const char      *data, *val, *gate_data, *class_map, *output, *log, *cache;
-    bool             skip_bad, keep_partial, no_tune, chained, json, quiet;
+    bool             skip_bad, keep_partial, no_tune, unchained, json, quiet;
     int              recipe;        /* 0: leenet, -1: none */
     const char      *exits, *alpha, *policies;
     int32_t          policy[LN_POLICY_ORACLE];  /* [n_policies], all if that is 0 and policies are asked for */

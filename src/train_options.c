@@ -89,8 +89,9 @@ static const char name[] = "train";
     { CLI_COUNT, 0, "--augment", "N", &(s)->augment, 0, 1000,                                     \
       "further passes over pictures flipped, shifted, zoomed and recoloured at random "           \
       "(default: 0)" },                                                                           \
-    { CLI_FLAG, 0, "--chained", NULL, &(s)->chained, 0, 0,                                        \
-      "to a head's answer a share of what the exit before said is added" },                       \
+    { CLI_FLAG, 0, "--unchained", NULL, &(s)->unchained, 0, 0,                                    \
+      "every head answers on its own (default: a share of what the exit before said is added; "   \
+      "--recipe leenet is unchained)" },                                                          \
     { CLI_REAL, 0, "--label-smoothing", "X", &(s)->label_smoothing, 0, 0.99, "of heads (default: 0)" }, \
     { CLI_REAL, 0, "--dropout", "X", &(s)->dropout, 0, 0.99, "of what heads read (default: 0)" }, \
     { CLI_REAL, 0, "--distill", "X", &(s)->distill, 0, 1,                                         \
@@ -161,6 +162,7 @@ static void fill_defaults(train_settings *s)
         s->gate_hidden = 0;
     if (leenet && s->threshold <= 0)
         s->threshold = 0.5;
+    s->unchained |= leenet;
 }
 
 void train_start(train_settings *s)

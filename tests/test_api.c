@@ -29,7 +29,7 @@ static void train_for(ln_model *model, int32_t head, int32_t gate, int32_t objec
     OK(ln_exit_add_auto(model, 2, &e, &err));
     t.epochs = 6;
     t.threads = 2;
-    t.chained = chained;
+    t.unchained = !chained;
     OK(ln_exit_train(model, data, &t, &err));
     g.alphas = alphas;
     g.n_alphas = 3;

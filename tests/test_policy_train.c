@@ -22,7 +22,6 @@ static ln_model *trained(ln_data *data)
     OK(ln_exit_add_auto(model, 2, &e, &err));
     t.epochs = 4;
     t.threads = p.threads = 2;
-    t.chained = 1;
     OK(ln_exit_train(model, data, &t, &err));
     p.cost = LN_COST_MACS;
     OK(ln_policy_train(model, data, &p, &err));

@@ -32,7 +32,6 @@ static ln_model *trained(void)
     OK(ln_exit_add_auto(model, 2, &e, &err));
     t.epochs = 6;
     t.threads = 2;
-    t.chained = 1;
     OK(ln_exit_train(model, data, &t, &err));
     train_gates(model, data, alphas, 1);
     train_gates(model, data, alphas + 1, 2);

@@ -460,8 +460,8 @@ typedef struct ln_train_options {
                                    have seen them); NULL: none */
     uint32_t       augment;     /* further passes over the rows, each picture flipped, shifted, zoomed and recoloured
                                    at random; an epoch sees each row in one of its forms */
-    uint32_t       chained;     /* 1: what the exit before said is added to a head's answer, weighed so that the sum fits
-                                   rows held out best; 0: every head answers on its own */
+    uint32_t       unchained;   /* 0: what the exit before said is added to a head's answer, weighed so that the sum fits
+                                   rows held out best; 1: every head answers on its own */
     double         label_smoothing; /* 0 to below 1 */
     double         dropout;     /* of what a head reads, 0 to below 1 */
     double         distill;     /* 0..1: weight of the network's own probabilities against the label */

@@ -196,7 +196,7 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
     exit->heldout_accuracy = result.accuracy;
     if (task.head)
         st = ln__features_settle(&job->training->features, e, head, &job->place, err);
-    if (st == LN_OK && e > 0 && job->options.chained)
+    if (st == LN_OK && e > 0 && !job->options.unchained)
         st = chain_head(job, e, err);
     ln__mlp_round(&head->mlp);
     return st == LN_OK ? ln__mlp_narrow(&head->mlp, &model->ctx, err) : st;
