@@ -18,13 +18,13 @@ LN__INLINE const V *NAME(of)(const float *p) { return (const V *)(const void *)p
 /* Pairwise, so that the order of additions does not depend on the compiler. */
 LN__INLINE float NAME(total)(const V *v)
 {
-    float t[LANES];
+    quad part[LANES / 4];
 
-    *NAME(at)(t) = *v;
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            t[i] += t[i + width];
-    return t[0];
+    memcpy(part, v, sizeof part);
+    UNROLL for (int width = LANES / 8; width > 0; width /= 2)
+        UNROLL for (int i = 0; i < width; i++)
+            part[i] += part[i + width];
+    return (part[0][0] + part[0][2]) + (part[0][1] + part[0][3]);
 }
 
 /* ---- Statistics ------------------------------------------------------------------------- */
@@ -115,6 +115,37 @@ TARGET static void NAME(line)(const float *x, int64_t line, int64_t height, int6
 /* With several rows their weights are used again from the registers. */
 typedef V NAME(products)[OUTPUTS][ROWS_AT_ONCE];
 
+/* A group of pairs, which are the upper halves of floats: first those in the words' lower halves. */
+LN__INLINE void NAME(dot_group)(NAME(products) sum, const uint32_t *w, const float *x, int64_t in, int rows)
+{
+    for (int64_t i = 0; i < LN__PAIRED / 2; i += LANES)
+        UNROLL for (int o = 0; o < OUTPUTS; o++) {
+            NAME(bits) bits = *(const NAME(bits) *)(const void *)(w + o * (LN__PAIRED / 2) + i);
+            NAME(bits) low = bits << 16, high = bits & 0xffff0000u;
+
+            UNROLL for (int r = 0; r < rows; r++) {
+                sum[o][r] += (V)low * *NAME(of)(x + r * in + i);
+                sum[o][r] += (V)high * *NAME(of)(x + r * in + LN__PAIRED / 2 + i);
+            }
+        }
+}
+
+/* OUTPUTS from `output` on, those beyond the last as well. */
+LN__INLINE void NAME(dot_pairs)(NAME(products) sum, const ln__layer *l, int64_t output, const float *x, int rows)
+{
+    int64_t in = l->in, whole = in / LN__PAIRED * LN__PAIRED;
+    const uint32_t *w = l->narrow + output / LN__ABREAST * LN__ABREAST * ln__narrow_words(in) + output % LN__ABREAST * (LN__PAIRED / 2);
+    float rest[ROWS_AT_ONCE][LN__PAIRED] = { { 0 } };
+
+    for (int64_t k = 0; k < whole; k += LN__PAIRED, w += LN__ABREAST * (LN__PAIRED / 2))
+        NAME(dot_group)(sum, w, x + k, in, rows);
+    if (whole == in)
+        return;
+    for (int r = 0; r < rows; r++)
+        memcpy(rest[r], x + r * in + whole, (size_t)(in - whole) * sizeof(float));
+    NAME(dot_group)(sum, w, rest[0], LN__PAIRED, rows);
+}
+
 /* Weights as floats. Gives where it stopped: what is left does not fill a vector. */
 LN__INLINE int64_t NAME(dot_floats)(NAME(products) sum, const ln__layer *l, int64_t output, const float *x, int outputs, int rows)
 {
@@ -128,104 +159,76 @@ LN__INLINE int64_t NAME(dot_floats)(NAME(products) sum, const ln__layer *l, int6
     return k;
 }
 
-/* A group of pairs, which are the upper halves of floats: first those in the words' lower halves. */
-LN__INLINE void NAME(dot_group)(NAME(products) sum, const uint32_t *w, int64_t words, const float *x, int64_t in, int outputs, int rows)
-{
-    for (int64_t i = 0; i < LN__PAIRED / 2; i += LANES)
-        UNROLL for (int o = 0; o < outputs; o++) {
-            NAME(bits) bits = *(const NAME(bits) *)(const void *)(w + o * words + i);
-            NAME(bits) low = bits << 16, high = bits & 0xffff0000u;
-
-            UNROLL for (int r = 0; r < rows; r++) {
-                sum[o][r] += (V)low * *NAME(of)(x + r * in + i);
-                sum[o][r] += (V)high * *NAME(of)(x + r * in + LN__PAIRED / 2 + i);
-            }
-        }
-}
-
-/* As bfloat16. The next outputs' weights are asked for meanwhile: rows begin too far apart for a CPU to guess where. */
-LN__INLINE void NAME(dot_pairs)(NAME(products) sum, const ln__layer *l, int64_t output, const float *x, int outputs, int rows)
-{
-    int64_t in = l->in, whole = in / LN__PAIRED * LN__PAIRED, words = ln__narrow_words(in);
-    const uint32_t *w = l->narrow + output * words;
-    float rest[ROWS_AT_ONCE][LN__PAIRED] = { { 0 } };
-
-    for (int64_t k = 0; k < whole; k += LN__PAIRED, w += LN__PAIRED / 2) {
-        for (int o = 0; o < outputs; o++)
-            __builtin_prefetch(w + (outputs + o) * words);
-        NAME(dot_group)(sum, w, words, x + k, in, outputs, rows);
-    }
-    if (whole == in)
-        return;
-    for (int r = 0; r < rows; r++)
-        memcpy(rest[r], x + r * in + whole, (size_t)(in - whole) * sizeof(float));
-    NAME(dot_group)(sum, w, words, rest[0], LN__PAIRED, outputs, rows);
-}
-
-LN__INLINE void NAME(dot_block)(const ln__layer *l, int64_t output, int64_t row, int outputs, int rows, bool narrow)
+/* `there`: how many of the outputs the layer has. */
+LN__INLINE void NAME(dot_block)(const ln__layer *l, int64_t output, int64_t row, int outputs, int there, int rows, bool narrow)
 {
     const float *w = l->w + output * l->in, *x = l->x + row * l->in;
-    int64_t k = l->in;
+    float y[OUTPUTS][ROWS_AT_ONCE];
+    int64_t in = l->in, k = in;
     NAME(products) sum;
 
     for (int o = 0; o < outputs; o++)
         for (int r = 0; r < rows; r++)
             sum[o][r] = (V){ 0 };
     if (narrow)
-        NAME(dot_pairs)(sum, l, output, x, outputs, rows);
+        NAME(dot_pairs)(sum, l, output, x, rows);
     else
         k = NAME(dot_floats)(sum, l, output, x, outputs, rows);
-    for (int o = 0; o < outputs; o++)
+    UNROLL for (int o = 0; o < outputs; o++)
+        UNROLL for (int r = 0; r < rows; r++)
+            y[o][r] = NAME(total)(&sum[o][r]);
+    for (; k < in; k++)
+        UNROLL for (int o = 0; o < outputs; o++)
+            UNROLL for (int r = 0; r < rows; r++)
+                y[o][r] += w[o * in + k] * x[r * in + k];
+    for (int o = 0; o < there; o++)
         for (int r = 0; r < rows; r++) {
-            float y = NAME(total)(&sum[o][r]);
+            float z = y[o][r] + l->b[output + o];
 
-            for (int64_t t = k; t < l->in; t++)
-                y += w[o * l->in + t] * x[r * l->in + t];
-            y += l->b[output + o];
-            l->y[(row + r) * l->out + output + o] = l->relu && y < 0.0f ? 0.0f : y;
+            l->y[(row + r) * l->out + output + o] = l->relu && z < 0.0f ? 0.0f : z;
         }
 }
 
-LN__INLINE void NAME(dot_rows)(const ln__layer *l, int64_t output, int outputs, bool narrow)
+LN__INLINE void NAME(dot_rows)(const ln__layer *l, int64_t output, int outputs, int there, bool narrow)
 {
     int64_t row = 0;
 
     for (; row + ROWS_AT_ONCE <= l->rows; row += ROWS_AT_ONCE)
-        NAME(dot_block)(l, output, row, outputs, ROWS_AT_ONCE, narrow);
+        NAME(dot_block)(l, output, row, outputs, there, ROWS_AT_ONCE, narrow);
     for (; row < l->rows; row++)
-        NAME(dot_block)(l, output, row, outputs, 1, narrow);
-}
-
-LN__INLINE void NAME(outputs)(const ln__layer *l, bool narrow)
-{
-    int64_t output = 0;
-
-    for (; output + OUTPUTS <= l->out; output += OUTPUTS)
-        NAME(dot_rows)(l, output, OUTPUTS, narrow);
-    for (; output < l->out; output++)
-        NAME(dot_rows)(l, output, 1, narrow);
+        NAME(dot_block)(l, output, row, outputs, there, 1, narrow);
 }
 
 TARGET static void NAME(layer)(const ln__layer *l)
 {
-    if (l->narrow)
-        NAME(outputs)(l, true);
-    else
-        NAME(outputs)(l, false);
+    int64_t output = 0;
+
+    if (l->narrow) {
+        for (; output < l->out; output += OUTPUTS)
+            NAME(dot_rows)(l, output, OUTPUTS, (int)LN__MIN(OUTPUTS, l->out - output), true);
+        return;
+    }
+    for (; output + OUTPUTS <= l->out; output += OUTPUTS)
+        NAME(dot_rows)(l, output, OUTPUTS, OUTPUTS, false);
+    for (; output < l->out; output++)
+        NAME(dot_rows)(l, output, 1, 1, false);
 }
 
 /* ---- Covariances ------------------------------------------------------------------------ */
 
 TARGET static void NAME(centre)(const float *x, int64_t stride, int64_t pixels, int64_t count, const float *mean, int64_t width, float *out)
 {
-    int64_t whole = count / LANES * LANES;
+    int64_t c = 0;
 
-    for (int64_t p = 0; p < pixels; p++, x += stride, out += width) {
-        for (int64_t c = 0; c < whole; c += LANES)
-            *NAME(at)(out + c) = *NAME(of)(x + c) - *NAME(of)(mean + c);
-        for (int64_t c = whole; c < count; c++)
-            out[c] = x[c] - mean[c];
+    for (; c + LANES <= count; c += LANES) {
+        V shift = *NAME(of)(mean + c);
+
+        for (int64_t p = 0; p < pixels; p++)
+            *NAME(at)(out + p * width + c) = *NAME(of)(x + p * stride + c) - shift;
     }
+    for (; c < count; c++)
+        for (int64_t p = 0; p < pixels; p++)
+            out[p * width + c] = x[p * stride + c] - mean[c];
 }
 
 LN__INLINE void NAME(square)(const float *rows, const float *columns, int64_t width, int64_t pixels, uintptr_t ahead,

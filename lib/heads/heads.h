@@ -16,11 +16,11 @@ typedef struct ln__mlp {
     int32_t   inputs, hidden, outputs;
     float    *params;
     uint32_t *narrow;           /* the first matrix as bfloat16, which answering reads instead; NULL: it would not be exact.
-                                   Row by row, of each 32 numbers sixteen words: i below, i + 16 above; the last are filled
-                                   with zeros */
+                                   In the order of reading: [rows / 8][inputs / 32][8][16] words, of each 32 numbers i below,
+                                   i + 16 above; rows and inputs that are not there are zeros */
 } ln__mlp;
 
-enum { LN__PAIRED = 32 };
+enum { LN__PAIRED = 32, LN__ABREAST = 8 };
 
 static inline int64_t ln__narrow_words(int64_t inputs)      /* of a row */
 {

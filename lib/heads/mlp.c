@@ -159,18 +159,24 @@ static uint32_t upper_half(const float *w, size_t i, size_t count, uint32_t *los
 ln_status ln__mlp_narrow(ln__mlp *mlp, const ln__ctx *ctx, ln_error *err)
 {
     size_t count, inputs = (size_t)mlp->inputs, words = (size_t)ln__narrow_words(mlp->inputs);
-    const float *w = first_matrix(mlp, &count), *end = w + count;
+    const float *w = first_matrix(mlp, &count);
+    size_t rows = count / inputs, padded = (rows + LN__ABREAST - 1) / LN__ABREAST * LN__ABREAST;
     uint32_t *narrow, *at, lost = 0;
 
     ln__free(ctx, mlp->narrow);
     mlp->narrow = NULL;
-    narrow = at = ln__array(ctx, count / inputs, words * sizeof *narrow);
+    narrow = at = ln__array(ctx, padded, words * sizeof *narrow);
     if (!narrow)
         return ln__fail_nomem(err, ctx, count * sizeof *narrow / 2);
-    for (; w < end; w += inputs)
+    for (size_t first = 0; first < padded; first += LN__ABREAST)
         for (size_t k = 0; k < 2 * words; k += LN__PAIRED)
-            for (size_t i = k; i < k + LN__PAIRED / 2; i++)
-                *at++ = upper_half(w, i, inputs, &lost) | upper_half(w, i + LN__PAIRED / 2, inputs, &lost) << 16;
+            for (size_t r = first; r < first + LN__ABREAST; r++)
+                for (size_t i = k; i < k + LN__PAIRED / 2; i++) {
+                    const float *row = r < rows ? w + r * inputs : w;
+                    size_t there = r < rows ? inputs : 0;
+
+                    *at++ = upper_half(row, i, there, &lost) | upper_half(row, i + LN__PAIRED / 2, there, &lost) << 16;
+                }
     if (lost)
         ln__free(ctx, narrow);
     else
