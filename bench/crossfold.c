@@ -7,7 +7,7 @@
  * intervals over all rows:
  *   - loss against the plain network where exactly the budget is spent: the two settings of a model whose time encloses it,
  *     mixed; and at the setting that the model's `--budget` leads to, with the time it takes;
- *   - the first policy minus each of the others at 20 budgets, 5 % to 100 %, those left out that no setting keeps. */
+ *   - the first policy minus each of the others at 20 budgets, 5 % to 100 %, those left out that no setting keeps, both ways. */
 #include <leenet/leenet.h>
 
 #include <stdbool.h>
@@ -15,16 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 2000, GRID = 20, NAMED = 3, MOST_POLICIES = 16 };
-static const double named[NAMED] = { 0.5, 0.35, 0.25 };
+enum { DRAWS = 2000, GRID = 20, MOST_POLICIES = 16 };
+static const int named[] = { 9, 6, 4 };     /* budgets of the grid: 50, 35, 25 % */
 
-/* Of one policy, over the rows of all models. */
+/* Of one policy, over the rows of all models, for each budget of the grid. */
 typedef struct record {
-    double *equal[GRID];        /* [rows] 1 where right, at exactly the budget */
-    double *exact[NAMED];       /* likewise at the named budgets */
-    double *asked[NAMED];       /* at the setting asked for */
-    double  time[NAMED];        /* it takes, summed over rows */
-    bool    lacks[GRID], lacks_named[NAMED];
+    double *spent[GRID];        /* [rows] 1 where right, at exactly the budget */
+    double *asked[GRID];        /* at the setting asked for */
+    double  time[GRID];         /* it takes, summed over rows */
+    bool    lacks[GRID];        /* no setting keeps it */
 } record;
 
 static ln_error err;
@@ -107,20 +106,16 @@ static void judge_policy(record *to, const ln_answers *answers, const ln_model *
     replayed all = replay(answers, model, policy);
 
     for (int b = 0; b < GRID; b++) {
-        grow(&to->equal[b], rows_seen + rows);
-        to->lacks[b] |= !spend(&all, rows, (b + 1.0) / GRID, to->equal[b] + rows_seen);
-    }
-    for (int b = 0; b < NAMED; b++) {
         ln_target target = LN_TARGET_INIT;
         ln_setting setting = LN_SETTING_INIT;
 
-        grow(&to->exact[b], rows_seen + rows);
+        grow(&to->spent[b], rows_seen + rows);
         grow(&to->asked[b], rows_seen + rows);
         target.policy = policy;
-        target.budget = named[b];
+        target.budget = (b + 1.0) / GRID;
         ln_status st = ln_target_resolve(model, &target, &setting, NULL, &err);
-        if (st == LN_E_ARGUMENT || !spend(&all, rows, named[b], to->exact[b] + rows_seen)) {
-            to->lacks_named[b] = true;
+        if (st == LN_E_ARGUMENT || !spend(&all, rows, target.budget, to->spent[b] + rows_seen)) {
+            to->lacks[b] = true;
             continue;
         }
         must(st);
@@ -190,49 +185,62 @@ static void print_losses(const int32_t *policy, int policies)
 {
     printf("| policy | budget | loss, all of it spent (95 %%) | loss, as asked (95 %%) | time, as asked |\n|---|---:|---:|---:|---:|\n");
     for (int p = 0; p < policies; p++)
-        for (int b = 0; b < NAMED; b++) {
+        for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
             const record *r = &records[p];
-            if (r->lacks_named[b]) {
-                printf("| %s | %.2f | cannot be kept | | |\n", ln_policy_name(policy[p]), named[b]);
+            int b = named[i];
+
+            printf("| %s | %.2f | ", ln_policy_name(policy[p]), (b + 1.0) / GRID);
+            if (r->lacks[b]) {
+                printf("cannot be kept | | |\n");
                 continue;
             }
-            interval spent = difference(plain_right, r->exact[b]), asked = difference(plain_right, r->asked[b]);
-            printf("| %s | %.2f | %.2f (%.2f..%.2f) | %.2f (%.2f..%.2f) | %.3f |\n", ln_policy_name(policy[p]), named[b],
-                   spent.mean, spent.low, spent.high, asked.mean, asked.low, asked.high, r->time[b] / (double)rows_seen);
+            interval spent = difference(plain_right, r->spent[b]), asked = difference(plain_right, r->asked[b]);
+            printf("%.2f (%.2f..%.2f) | %.2f (%.2f..%.2f) | %.3f |\n", spent.mean, spent.low, spent.high, asked.mean, asked.low, asked.high,
+                   r->time[b] / (double)rows_seen);
         }
+}
+
+/* The first policy minus policy p, from what each gives at every budget of the grid. */
+static void print_difference(const char *name, double *const *first, double *const *other, const bool *lacks, const bool *other_lacks)
+{
+    double *mean[2] = { need(calloc(rows_seen, sizeof(double))), need(calloc(rows_seen, sizeof(double))) };
+    interval least = { 1e9, 0, 0 };
+    int won = 0, lost = 0, counted = 0, at = 0;
+
+    for (int b = 0; b < GRID; b++)
+        counted += !lacks[b] && !other_lacks[b];
+    for (int b = 0; b < GRID; b++) {
+        if (lacks[b] || other_lacks[b])
+            continue;
+        interval d = difference(first[b], other[b]);
+        won += d.low > 0;
+        lost += d.high < 0;
+        if (d.mean < least.mean) {
+            least = d;
+            at = b;
+        }
+        for (size_t r = 0; r < rows_seen; r++) {
+            mean[0][r] += first[b][r] / counted;
+            mean[1][r] += other[b][r] / counted;
+        }
+    }
+    interval m = difference(mean[0], mean[1]);
+    printf("| %s | %+.2f (%+.2f..%+.2f) | %d of %d | %d | %+.2f (%+.2f..%+.2f) at %d %% |\n", name, m.mean, m.low, m.high, won, counted, lost,
+           least.mean, least.low, least.high, (at + 1) * 100 / GRID);
+    free(mean[0]);
+    free(mean[1]);
 }
 
 static void print_differences(const int32_t *policy, int policies)
 {
-    printf("\n| %s minus | mean over budgets (95 %%) | budgets won | lost | smallest difference |\n|---|---:|---:|---:|---:|\n",
-           ln_policy_name(policy[0]));
-    for (int p = 1; p < policies; p++) {
-        double *mean[2] = { need(calloc(rows_seen, sizeof(double))), need(calloc(rows_seen, sizeof(double))) };
-        interval least = { 1e9, 0, 0 };
-        int won = 0, lost = 0, counted = 0, at = 0;
+    const record *first = &records[0];
 
-        for (int b = 0; b < GRID; b++)
-            counted += !records[0].lacks[b] && !records[p].lacks[b];
-        for (int b = 0; b < GRID; b++) {
-            if (records[0].lacks[b] || records[p].lacks[b])
-                continue;
-            interval d = difference(records[0].equal[b], records[p].equal[b]);
-            won += d.low > 0;
-            lost += d.high < 0;
-            if (d.mean < least.mean) {
-                least = d;
-                at = b;
-            }
-            for (size_t r = 0; r < rows_seen; r++) {
-                mean[0][r] += records[0].equal[b][r] / counted;
-                mean[1][r] += records[p].equal[b][r] / counted;
-            }
-        }
-        interval m = difference(mean[0], mean[1]);
-        printf("| %s | %+.2f (%+.2f..%+.2f) | %d of %d | %d | %+.2f (%+.2f..%+.2f) at %d %% |\n", ln_policy_name(policy[p]), m.mean, m.low,
-               m.high, won, counted, lost, least.mean, least.low, least.high, (at + 1) * 100 / GRID);
-        free(mean[0]);
-        free(mean[1]);
+    for (int asked = 0; asked < 2; asked++) {
+        printf("\n| %s minus, %s | mean over budgets (95 %%) | budgets won | lost | smallest difference |\n|---|---:|---:|---:|---:|\n",
+               ln_policy_name(policy[0]), asked ? "as asked" : "all spent");
+        for (int p = 1; p < policies; p++)
+            print_difference(ln_policy_name(policy[p]), asked ? first->asked : first->spent, asked ? records[p].asked : records[p].spent,
+                             first->lacks, records[p].lacks);
     }
 }
 
