@@ -140,6 +140,11 @@ static void judge(const char *path, const char *spec, const int32_t *policy, int
     size_t rows = ln_answers_rows(answers);
     uint32_t end = ln_model_exit_count(model);
     for (int p = 0; p < policies; p++)
+        if (!ln_setting_count(model, policy[p])) {
+            fprintf(stderr, "crossfold: %s: no settings of policy '%s'; 'leenet train --policies all' makes them\n", path, ln_policy_name(policy[p]));
+            exit(1);
+        }
+    for (int p = 0; p < policies; p++)
         judge_policy(&records[p], answers, model, policy[p]);
     grow(&plain_right, rows_seen + rows);
     for (size_t r = 0; r < rows; r++)
@@ -225,7 +230,10 @@ static void print_difference(const char *name, double *const *first, double *con
         }
     }
     interval m = difference(mean[0], mean[1]);
-    printf("| %s | %+.2f (%+.2f..%+.2f) | %d of %d | %d | %+.2f (%+.2f..%+.2f) at %d %% |\n", name, m.mean, m.low, m.high, won, counted, lost,
+    if (counted == 0)
+        printf("| %s | no budget that both keep | | | |\n", name);
+    else
+        printf("| %s | %+.2f (%+.2f..%+.2f) | %d of %d | %d | %+.2f (%+.2f..%+.2f) at %d %% |\n", name, m.mean, m.low, m.high, won, counted, lost,
            least.mean, least.low, least.high, (at + 1) * 100 / GRID);
     free(mean[0]);
     free(mean[1]);
@@ -248,8 +256,13 @@ static int read_policies(char *list, int32_t *policy)
 {
     int count = 0;
 
-    for (char *name = strtok(list, ","); name && count < MOST_POLICIES; name = strtok(NULL, ","), count++)
+    for (char *name = strtok(list, ","); name; name = strtok(NULL, ","), count++) {
+        if (count == MOST_POLICIES) {
+            fprintf(stderr, "crossfold: at most %d policies\n", MOST_POLICIES);
+            exit(2);
+        }
         must(ln_policy_find(&policy[count], name, &err));
+    }
     return count;
 }
 

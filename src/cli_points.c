@@ -31,6 +31,8 @@ static void cell_head(table *t, const ln_exit_info *e)
         at += snprintf(text + at, sizeof text - (size_t)at, " %ux%u", e->cells, e->cells);
     if (e->covariance)
         at += snprintf(text + at, sizeof text - (size_t)at, " + covariance");
+    if (e->carry > 0)
+        at += snprintf(text + at, sizeof text - (size_t)at, " + exit before");
     if (e->hidden)
         snprintf(text + at, sizeof text - (size_t)at, ", %u hidden", e->hidden);
     else

@@ -143,6 +143,7 @@ static void json_exits(json *j, const facts *f)
         json_whole(j, "cells", e.cells);
         json_whole(j, "channels", e.head_channels);
         json_bool(j, "covariance", e.covariance);
+        json_real(j, "carry", e.carry);
         json_shape(j, "shape", e.channels, e.height, e.width);
         json_bool(j, "trained", e.trained);
         json_real(j, "params_share", e.params_share);

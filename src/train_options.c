@@ -36,7 +36,7 @@ static const char name[] = "train";
       "exits spread evenly by multiply-adds; or behind these values. Exits MODEL has are "        \
       "replaced (default: auto, with --recipe even:4)" },                                         \
     { CLI_CHOICE, 0, "--head", "pool|flatten|conv", &(s)->head, 0, 0,                             \
-      "mean, deviation and maximum per channel, all activations, or two small convolutions "      \
+      "mean, deviation, maximum and covariances of channels, all activations, or two small convolutions "      \
       "(default: pool)" },                                                                        \
     { CLI_COUNT, 0, "--hidden", "N", &(s)->hidden, 0, 65536,                                      \
       "hidden layer of a head, 0: linear (default: pool 256, 64 where it reads cells, else 0)" },  \
@@ -71,7 +71,7 @@ static const char name[] = "train";
       "other ways to decide on the same heads, for comparison or use; an operating point and "    \
       "settings each (default: none)" },                                                          \
     { CLI_CHOICE, 0, "--recipe", "leenet", &(s)->recipe, 0, 0,                                    \
-      "LEENet's own: --head flatten --gate features --gate-hidden 0 --price ce --cost params "    \
+      "LEENet's own: --head flatten --unchained --gate features --gate-hidden 0 --price ce --cost params "    \
       "--threshold 0.5, gates on the heads' own rows; flags given beside it win" }
 
 #define TRAIN_TARGET_OPTIONS(s)                                                                   \
@@ -179,8 +179,8 @@ int train_complete(train_settings *s, const char *command)
     fill_defaults(s);
     if (s->head == LN_HEAD_FLATTEN && s->hidden != HIDDEN_NOT_GIVEN && s->hidden != 0)
         return cli_wrong(command, "--hidden %u: a flatten head has no hidden layer", s->hidden);
-    if (s->head != LN_HEAD_POOL && s->covariance)
-        return cli_wrong(command, "--covariance: only pool heads read covariances");
+    if (s->head != LN_HEAD_POOL && s->covariance == 1)
+        return cli_wrong(command, "--covariance on: only pool heads read covariances%s", s->recipe == 0 ? "; --recipe leenet has flatten heads: add --head pool" : "");
     if (s->head != LN_HEAD_CONV && s->channels)
         return cli_wrong(command, "--channels %u: only a conv head has channels", s->channels);
     code = train_read_places(s);

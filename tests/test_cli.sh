@@ -168,6 +168,14 @@ run "train heads without covariances" "$LEENET" train $model --data $pictures --
     --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune --threads 1 -o "$work/plainhead.onnx" -q
 run "info --json of a head without" "$LEENET" info "$work/plainhead.onnx" --json
 json "says so" "d[0]['exits'][0]['covariance'] is False"
+run "train chained heads" "$LEENET" train $model --data $pictures --covariance on --exits even:2 --alpha 0.5 --epochs 2 --folds 2 \
+    --gate-epochs 2 --no-tune --threads 1 -o "$work/chained.onnx" -q
+run "info --json of them" "$LEENET" info "$work/chained.onnx" --json
+json "tells what they read" "d[0]['exits'][0]['covariance'] and d[0]['exits'][0]['carry'] == 0 and d[0]['exits'][1]['carry'] > 0"
+run "train unchained heads" "$LEENET" train $model --data $pictures --unchained --exits even:2 --alpha 0.5 --epochs 2 --folds 2 \
+    --gate-epochs 2 --no-tune --threads 1 -o "$work/unchained.onnx" -q
+run "info --json of those" "$LEENET" info "$work/unchained.onnx" --json
+json "tells that they stand alone" "[e['carry'] for e in d[0]['exits']] == [0, 0]"
 says "conv heads have none" 2 "only pool heads read covariances" "$LEENET" train $model --data $pictures --head conv --covariance on \
     -o "$work/never.onnx"
 run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits even:2 --alpha 0.2,0.8 \

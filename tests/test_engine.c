@@ -286,6 +286,26 @@ START_TEST(convolutions_over_one_and_three_dimensions)
     n->u.conv.window = (ln__window){ .spatial = 3, .kernel = { 3, 3, 3 }, .stride = { 1, 2, 1 }, .dilation = { 1, 1, 1 },
                                      .pad_begin = { 1, 0, 1 }, .pad_end = { 1, 2, 0 } };
     check_graph(n->out[0]);
+    /* All that the one plane reads lies before the input's. */
+    x = build_input(g, "input", DIMS(-1, 16, 1, 6, 7));
+    w = constant(DIMS(16, 16, 1, 3, 3), 3);
+    n = NODE(g, CONV, x, w);
+    n->u.conv.group = 1;
+    n->u.conv.window = (ln__window){ .spatial = 3, .kernel = { 1, 3, 3 }, .stride = { 2, 1, 1 }, .dilation = { 1, 1, 1 },
+                                     .pad_begin = { 1, 1, 1 }, .pad_end = { 0, 1, 1 } };
+    check_graph(n->out[0]);
+}
+END_TEST
+
+/* A copy with zeros around it would take gigabytes. */
+START_TEST(dilations_may_be_large)
+{
+    int32_t x = build_input(g, "input", DIMS(-1, 16, 8, 8)), w = constant(DIMS(16, 16, 2, 2), 1);
+    ln__node *n = NODE(g, CONV, x, w);
+    n->u.conv.group = 1;
+    n->u.conv.window = (ln__window){ .spatial = 2, .kernel = { 2, 2 }, .stride = { 1, 1 }, .dilation = { 9000, 9000 },
+                                     .pad_begin = { 9000, 9000 } };
+    check_graph(n->out[0]);
 }
 END_TEST
 
@@ -633,6 +653,7 @@ int main(void)
     tcase_add_test(c, convolutions_of_many_shapes);
     tcase_add_test(c, convolutions_with_windows_of_all_kinds);
     tcase_add_test(c, convolutions_over_one_and_three_dimensions);
+    tcase_add_test(c, dilations_may_be_large);
     tcase_add_test(c, activations_follow_convolutions);
     tcase_add_test(c, residuals_are_added_in_place);
     tcase_add_test(c, means_classifier_and_softmax);

@@ -377,6 +377,56 @@ START_TEST(convolutions_that_do_not_fit_are_named)
 }
 END_TEST
 
+static void put_pooled(ln__buffer *model, const char *head)
+{
+    ln__buffer graph;
+
+    ln__buffer_init(&graph, &ctx);
+    put_node(&graph, "Relu", "x", "r", NULL);
+    put_node(&graph, "GlobalAveragePool", "r", "p", NULL);
+    put_node(&graph, "Flatten", "p", "y", NULL);
+    put_value_info(&graph, 11, "x", 1, 4, (const int64_t[]){ -1, 4, 8, 8 });
+    put_value_info(&graph, 12, "y", 1, 2, (const int64_t[]){ -1, 4 });
+    ln__buffer_init(model, &ctx);
+    put_model(model, 7, 13, &graph);
+    put_metadata(model, "leenet.format", "1");
+    put_metadata(model, "leenet.exits", "1");
+    put_metadata(model, "leenet.exit.0", "r");
+    put_metadata(model, "leenet.exit.0.head", head);
+}
+
+START_TEST(forms_of_heads_are_read_or_refused)
+{
+    static const struct { const char *text; uint32_t hidden, cells, covariance; const char *says; } cases[] = {
+        { "pool 8", 8, 1, 0, NULL },        { "pool 8 4", 8, 4, 0, NULL },      { "pool 0 2 1", 0, 2, 1, NULL },
+        { "pool 0 1 0", 0, 1, 0, NULL },    { "flatten 0", 0, 1, 0, NULL },     { "pool 0 1 2", 0, 0, 0, "0 or 1 for covariances" },
+        { "pool 0 1 -1", 0, 0, 0, "0 or 1 for covariances" },                   { "pool 0 1 1 1", 0, 0, 0, "leenet.exit.0.head" },
+        { "pool 0 1 nan", 0, 0, 0, "leenet.exit.0.head" },                      { "pool ", 0, 0, 0, "leenet.exit.0.head" },
+        { "flatten 0 4", 0, 0, 0, "leenet.exit.0.head" },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ln_exit_info info = LN_EXIT_INFO_INIT;
+        ln_model *model = NULL;
+        ln__buffer bytes;
+
+        put_pooled(&bytes, cases[i].text);
+        ln_status st = load(&model, &bytes);
+        if (cases[i].says) {
+            ck_assert_int_eq(st, LN_E_FORMAT);
+            ck_assert_msg(strstr(err.text, cases[i].says) != NULL, "'%s': %s", cases[i].text, err.text);
+            continue;
+        }
+        ck_assert_msg(st == LN_OK, "'%s': %s", cases[i].text, err.text);
+        ck_assert_int_eq(ln_exit_get_info(model, 0, &info, &err), LN_OK);
+        ck_assert_msg(info.hidden == cases[i].hidden && info.cells == cases[i].cells && info.covariance == cases[i].covariance,
+                      "'%s': %u hidden, %u cells, covariance %u", cases[i].text, info.hidden, info.cells, info.covariance);
+        ln_model_free(model);
+    }
+    nothing_left();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("model files made to mislead");
@@ -393,6 +443,7 @@ int main(void)
     tcase_add_test(cases, a_final_layer_of_the_wrong_kind_is_refused);
     tcase_add_test(cases, very_many_class_names_are_read_and_written);
     tcase_add_test(cases, convolutions_that_do_not_fit_are_named);
+    tcase_add_test(cases, forms_of_heads_are_read_or_refused);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

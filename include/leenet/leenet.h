@@ -371,7 +371,8 @@ ln_data_read(ln_data *data, const ln_model *model, size_t first, size_t count,
 /* ---- Exits -------------------------------------------------------------- */
 
 enum {
-    LN_HEAD_POOL = 0,       /* mean and maximum per channel and cell of a grid, standard deviation per channel
+    LN_HEAD_POOL = 0,       /* mean and maximum per channel and cell of a grid, standard deviation per channel,
+                               covariance of every two of few channels
                                -> linear or hidden layer */
     LN_HEAD_FLATTEN = 1,    /* all activations -> linear (LEENet) */
     LN_HEAD_CONV = 2        /* two depthwise-separable 3x3 convolutions of stride 2 (one where the map's smaller side is below
@@ -436,8 +437,9 @@ typedef struct ln_exit_info {
     uint32_t    cells;          /* of the grid's side */
     uint32_t    head_channels;  /* LN_HEAD_CONV: of the first convolution; else 0 */
     uint32_t    covariance;     /* 1: the head reads covariances */
+    double      carry;          /* weight of the exit before's logits in this one's; 0: the head answers on its own */
 } ln_exit_info;
-#define LN_EXIT_INFO_INIT { sizeof(ln_exit_info), NULL, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0 }
+#define LN_EXIT_INFO_INIT { sizeof(ln_exit_info), NULL, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0, 0, 0.0 }
 
 LN_API ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_info *out, ln_error *err);
 
@@ -552,7 +554,7 @@ typedef struct ln_gate_options {
     uint32_t       hidden;      /* width of the hidden layer in each fold's gate; 0: 16; UINT32_MAX: linear */
     int32_t        cost;        /* LN_COST_*: what alpha weighs */
     int32_t        price;       /* LN_PRICE_*: what being wrong costs */
-    double         threshold;   /* of every gate; 0: chosen on the rows of training */
+    double         threshold;   /* of every gate, which then says what it learned alone; 0: chosen on the rows of training */
     uint32_t       epochs;      /* 0: 100 */
     uint32_t       threads;     /* 0: all */
     uint64_t       seed;
@@ -572,7 +574,9 @@ typedef struct ln_gate_options {
  *   p_i = g_i * prod_{j<i} (1 - g_j), g_E = 1.
  * By default from the last gate to the first, each against what those behind it
  * decide; LN_OBJECTIVE_LEENET descends all gates together. A gate is the mean of
- * those that were fitted on the rows outside each fold.
+ * those that were fitted on the rows outside each fold; one that reads statistics and
+ * whose threshold is not given is the mean, before the sigmoid, of that and of the head's
+ * logit margin.
  * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only
  * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold

@@ -57,6 +57,7 @@ ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_info *o
         .trained = e->head.mlp.params != NULL, .macs_share = macs[exit], .params_share = params[exit],
         .heldout_accuracy = e->heldout_accuracy, .cells = (uint32_t)e->head.cells,
         .head_channels = (uint32_t)e->head.conv.layer[0].out, .covariance = e->head.covariance,
+        .carry = (double)e->head.carry,
     };
     return ln__info_copy(out, &info, sizeof info, "ln_exit_info", err);
 }

@@ -21,6 +21,14 @@
 #  define LN__PRINTF(f, a)
 #  define LN__INLINE static inline
 #endif
+/* Loops over registers: left to itself, a compiler keeps arrays that it thinks too long to unroll in memory. */
+#if defined(__clang__)
+#  define LN__UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#  define LN__UNROLL _Pragma("GCC unroll 32")
+#else
+#  define LN__UNROLL
+#endif
 
 /* ---- Context: allocator and log, copied by value into every object ------- */
 

@@ -109,12 +109,15 @@ static void cpu_name(char out[64])
             *c = '_';
 }
 
+/* Raised when kernels of our own change so much that choices measured before mislead. */
+enum { KERNELS = 2 };
+
 static void write_key(ln__buffer *out, const ln__engine *e)
 {
     char cpu[64];
     cpu_name(cpu);
-    ln__buffer_printf(out, "cpu=%s;dnnl=%s;isa=%s;graph=%016llx;choice=", cpu, ln__dnn_version(),
-                      ln__dnn_isa(), (unsigned long long)shape_hash(e));
+    ln__buffer_printf(out, "cpu=%s;dnnl=%s;isa=%s;kernels=%d;graph=%016llx;choice=", cpu, ln__dnn_version(),
+                      ln__dnn_isa(), KERNELS, (unsigned long long)shape_hash(e));
 }
 
 void ln__choice_write(ln__buffer *out, const ln__engine *e)

@@ -14,13 +14,6 @@ enum { TILE_PLACES = LN__TILE_PLACES, SLICE_FLOATS = 1 << 15, TILES_AT_ONCE = 16
 /* Units (pixels, lines or Winograd's tiles) by groups of output blocks that a part makes. */
 typedef struct tile_range { int64_t first, end, from, to; } tile_range;
 
-/* Loops over registers: left to itself, a compiler keeps arrays that it thinks too long to unroll in memory. */
-#if defined(__clang__)
-#  define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#  define UNROLL _Pragma("GCC unroll 32")
-#endif
-
 /* An address a compiler is to compute anew: left to itself, it keeps one for each of dozens of places, in memory. */
 #define ANEW(pointer) __asm__("" : "+r"(pointer))
 

@@ -7,6 +7,7 @@
 
 enum { CACHE_FLOATS = 1 << 16, WINOGRAD_FLOATS = 3 << 17 };    /* of the input, meant to stay in the second-level cache */
 enum { LEAST_PLACES = 48, BUSY = 1 << 20 };                     /* BUSY: multiply-adds of a vector worth sharing */
+enum { MOST_PADDED = 1 << 22 };                                 /* floats of a copy with zeros around it */
 
 static int64_t edge_of(char choice)
 {
@@ -34,18 +35,29 @@ static bool fill_window(ln__job *job, const ln__node *node, const ln__shapes *sh
         int64_t reach = (job->out[d] - 1) * job->stride[d] + (job->kernel[d] - 1) * job->dilation[d] + 1 - job->begin[d];
         job->padded = job->padded || job->begin[d] > 0 || reach > job->in[d];
     }
-    return job->in[0] == 1 && job->out[0] == 1 && job->kernel[0] == 1;
+    return job->in[0] == 1 && job->out[0] == 1 && job->kernel[0] == 1 && job->begin[0] == 0;
+}
+
+/* Dilations and pads come from the file and know no limit. */
+static bool copy_fits(const ln__job *job, int64_t floats_of_pixel)
+{
+    double size = (double)floats_of_pixel;
+    int64_t outputs[2] = { LN__MAX(LN__TILE_PLACES / job->out[2], 1), job->out[2] };
+    for (int d = 0; d < 2; d++)
+        size *= (double)(outputs[d] - 1) * (double)job->stride[d + 1] + (double)(job->kernel[d + 1] - 1) * (double)job->dilation[d + 1] + 1;
+    return size <= MOST_PADDED;
 }
 
 bool ln__tile_available(const ln__engine *e, const ln__node *node, const ln__shapes *shapes, char choice)
 {
     const ln__tensor *w = &shapes->of[node->in[1]];
     ln__job job = { 0 };
-    if (e->block == 1 || (choice != LN__TILED && !edge_of(choice)) || node->u.conv.group != 1 || !w->data || w->dim[1] < e->block / 2
-        || !fill_window(&job, node, shapes))
+    if (e->block == 1 || (choice != LN__TILED && !edge_of(choice)) || node->u.conv.group != 1 || !w->data || w->dim[0] < e->block / 2
+        || w->dim[1] < e->block / 2 || !fill_window(&job, node, shapes))
         return false;
     if (!edge_of(choice))
-        return job.kernel[1] * job.kernel[2] <= LN__TILE_TAPS && (!job.padded || job.out[2] <= LN__TILE_PLACES);
+        return job.kernel[1] * job.kernel[2] <= LN__TILE_TAPS
+            && (!job.padded || (job.out[2] <= LN__TILE_PLACES && copy_fits(&job, (w->dim[1] + e->block - 1) / e->block * e->block)));
     for (int d = 1; d < 3; d++)
         if (job.kernel[d] != 3 || job.stride[d] != 1 || job.dilation[d] != 1 || job.begin[d] < 0 || job.begin[d] > 2)
             return false;

@@ -93,17 +93,17 @@ TARGET LN__INLINE void NAME(panel)(int n, int q, bool even, const panel *p)
     V sum[MOST];
     const float *w = p->weights, *ahead = p->ahead;
     int64_t blocks = p->blocks, lines = p->lines, y_step = p->y_step;
-    UNROLL for (int i = 0; i < n * q; i++)
+    LN__UNROLL for (int i = 0; i < n * q; i++)
         sum[i] = (V){ 0 };
     if (p->start) {
         const float *start = p->start;
-        UNROLL for (int i = 0; i < n * q; i++)
+        LN__UNROLL for (int i = 0; i < n * q; i++)
             sum[i] = *NAME(of)(start + i % q * y_step + (even ? i / q * LANES : p->to[i / q]));
     }
     for (int64_t b = 0; b < blocks; b++) {
         const float *x[MOST], *first = p->x + p->at[b];
         if (!even) {
-            UNROLL for (int r = 0; r < n; r++)
+            LN__UNROLL for (int r = 0; r < n; r++)
                 x[r] = first + p->from[r];
         }
         for (int64_t i = 0; i < lines; i++, ahead += 16)
@@ -111,20 +111,20 @@ TARGET LN__INLINE void NAME(panel)(int n, int q, bool even, const panel *p)
         for (int64_t l = 0; l < LANES; l++, w += q * LANES) {
             const float *number = first + l;
             V weights[4];
-            UNROLL for (int c = 0; c < q; c++)
+            LN__UNROLL for (int c = 0; c < q; c++)
                 weights[c] = *NAME(of)(w + c * LANES);
-            UNROLL for (int i = 0; i < n * q; i++)
+            LN__UNROLL for (int i = 0; i < n * q; i++)
                 sum[i] += (even ? number[i / q * LANES] : x[i / q][l]) * weights[i % q];
         }
     }
     if (p->bias) {
         const float *bias = p->bias;
         float low = p->low, high = p->high;
-        UNROLL for (int i = 0; i < n * q; i++)
+        LN__UNROLL for (int i = 0; i < n * q; i++)
             NAME(finish)(&sum[i], bias + i % q * LANES, low, high);
     }
     float *y = p->y;
-    UNROLL for (int i = 0; i < n * q; i++)
+    LN__UNROLL for (int i = 0; i < n * q; i++)
         *NAME(at)(y + i % q * y_step + (even ? i / q * LANES : p->to[i / q])) = sum[i];
 }
 
@@ -365,18 +365,18 @@ TARGET LN__INLINE void NAME(take)(int edge, const ln__job *j, const float *x, in
     memset(turned, 0, (size_t)(first * side) * sizeof turned[0]);
     for (int64_t c = first; c < end; c++) {
         V d[6];
-        UNROLL for (int i = 0; i < side; i++)
+        LN__UNROLL for (int i = 0; i < side; i++)
             d[i] = *NAME(of)(line[i] + c * step[i]);
         NAME(input_line)(edge, d, 1, turned + c * side);
     }
     memset(turned + end * side, 0, (size_t)((columns - end) * side) * sizeof turned[0]);
     for (int64_t t = 0; t < tiles; t++)
-        UNROLL for (int i = 0; i < side; i++) {
+        LN__UNROLL for (int i = 0; i < side; i++) {
             float *to = v + i * side * v_step + t * LANES;
             V out[6];
             NAME(input_line)(edge, turned + t * edge * side + i, side, out);
             ANEW(to);
-            UNROLL for (int k = 0; k < side; k++)
+            LN__UNROLL for (int k = 0; k < side; k++)
                 *NAME(at)(to + k * v_step) = out[k];
         }
 }
@@ -401,18 +401,18 @@ TARGET LN__INLINE void NAME(give)(int edge, const ln__job *j, const float *m, in
     for (int64_t t = 0; t < tiles; t++, left += edge) {
         int columns = (int)LN__MIN(edge, j->out[2] - left);
         V turned[24], y[4];
-        UNROLL for (int k = 0; k < side; k++) {
+        LN__UNROLL for (int k = 0; k < side; k++) {
             const float *from = m + k * m_step + t * LANES;
             V d[6];
             ANEW(from);
-            UNROLL for (int i = 0; i < side; i++)
+            LN__UNROLL for (int i = 0; i < side; i++)
                 d[i] = *NAME(of)(from + i * line_step);
             NAME(output_line)(edge, d, 1, turned + k * edge);
         }
         for (int i = 0; i < lines; i++) {
             int64_t to = ((top + i) * j->out[2] + left) * LANES;
             NAME(output_line)(edge, turned + i, edge, y);
-            UNROLL for (int k = 0; k < edge; k++)
+            LN__UNROLL for (int k = 0; k < edge; k++)
                 if (k < columns)
                     NAME(put)(p, &y[k], to + k * LANES);
         }

@@ -17,13 +17,6 @@ enum { ROWS_AT_ONCE = 2 };
 
 typedef float quad __attribute__((vector_size(16)));
 
-/* Loops over registers: left to itself, a compiler keeps arrays that it thinks too long to unroll in memory. */
-#if defined(__clang__)
-#  define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#  define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 #if defined(__x86_64__)
 #  define LANES 16
 #  define OUTPUTS 8

@@ -1,6 +1,6 @@
 /* answer_kernels.h - the loops of an answer, made for each kind of CPU. Private to heads/. */
-#ifndef LN_HEAD_KERNELS_H
-#define LN_HEAD_KERNELS_H
+#ifndef LN_ANSWER_KERNELS_H
+#define LN_ANSWER_KERNELS_H
 
 #include "heads/heads.h"
 

@@ -21,8 +21,8 @@ LN__INLINE float NAME(total)(const V *v)
     quad part[LANES / 4];
 
     memcpy(part, v, sizeof part);
-    UNROLL for (int width = LANES / 8; width > 0; width /= 2)
-        UNROLL for (int i = 0; i < width; i++)
+    LN__UNROLL for (int width = LANES / 8; width > 0; width /= 2)
+        LN__UNROLL for (int i = 0; i < width; i++)
             part[i] += part[i + width];
     return (part[0][0] + part[0][2]) + (part[0][1] + part[0][3]);
 }
@@ -119,11 +119,11 @@ typedef V NAME(products)[OUTPUTS][ROWS_AT_ONCE];
 LN__INLINE void NAME(dot_group)(NAME(products) sum, const uint32_t *w, const float *x, int64_t in, int rows)
 {
     for (int64_t i = 0; i < LN__PAIRED / 2; i += LANES)
-        UNROLL for (int o = 0; o < OUTPUTS; o++) {
+        LN__UNROLL for (int o = 0; o < OUTPUTS; o++) {
             NAME(bits) bits = *(const NAME(bits) *)(const void *)(w + o * (LN__PAIRED / 2) + i);
             NAME(bits) low = bits << 16, high = bits & 0xffff0000u;
 
-            UNROLL for (int r = 0; r < rows; r++) {
+            LN__UNROLL for (int r = 0; r < rows; r++) {
                 sum[o][r] += (V)low * *NAME(of)(x + r * in + i);
                 sum[o][r] += (V)high * *NAME(of)(x + r * in + LN__PAIRED / 2 + i);
             }
@@ -153,8 +153,8 @@ LN__INLINE int64_t NAME(dot_floats)(NAME(products) sum, const ln__layer *l, int6
     int64_t in = l->in, k = 0;
 
     for (; k + LANES <= in; k += LANES)
-        UNROLL for (int o = 0; o < outputs; o++)
-            UNROLL for (int r = 0; r < rows; r++)
+        LN__UNROLL for (int o = 0; o < outputs; o++)
+            LN__UNROLL for (int r = 0; r < rows; r++)
                 sum[o][r] += *NAME(of)(w + o * in + k) * *NAME(of)(x + r * in + k);
     return k;
 }
@@ -174,12 +174,12 @@ LN__INLINE void NAME(dot_block)(const ln__layer *l, int64_t output, int64_t row,
         NAME(dot_pairs)(sum, l, output, x, rows);
     else
         k = NAME(dot_floats)(sum, l, output, x, outputs, rows);
-    UNROLL for (int o = 0; o < outputs; o++)
-        UNROLL for (int r = 0; r < rows; r++)
+    LN__UNROLL for (int o = 0; o < outputs; o++)
+        LN__UNROLL for (int r = 0; r < rows; r++)
             y[o][r] = NAME(total)(&sum[o][r]);
     for (; k < in; k++)
-        UNROLL for (int o = 0; o < outputs; o++)
-            UNROLL for (int r = 0; r < rows; r++)
+        LN__UNROLL for (int o = 0; o < outputs; o++)
+            LN__UNROLL for (int r = 0; r < rows; r++)
                 y[o][r] += w[o * in + k] * x[r * in + k];
     for (int o = 0; o < there; o++)
         for (int r = 0; r < rows; r++) {
@@ -236,16 +236,16 @@ LN__INLINE void NAME(square)(const float *rows, const float *columns, int64_t wi
 {
     V sum[LANES];
 
-    UNROLL for (int i = 0; i < LANES; i++)
+    LN__UNROLL for (int i = 0; i < LANES; i++)
         sum[i] = *NAME(of)(to + i * LANES);
     for (int64_t p = 0; p < pixels; p++, rows += width, columns += width, ahead += LN__LINE) {
         V column = *NAME(of)(columns);
 
         __builtin_prefetch((const void *)ahead);
-        UNROLL for (int i = 0; i < LANES; i++)
+        LN__UNROLL for (int i = 0; i < LANES; i++)
             sum[i] += rows[i] * column;
     }
-    UNROLL for (int i = 0; i < LANES; i++)
+    LN__UNROLL for (int i = 0; i < LANES; i++)
         *NAME(at)(to + i * LANES) = sum[i];
 }
 

@@ -6,8 +6,6 @@
 /* Pixels centred at once. */
 enum { TILE = 64 };
 
-static const float EPSILON = 1e-6f;     /* docs/methods.md and the ONNX form say the same */
-
 static int64_t whole_lanes(int64_t channels, int64_t lanes)
 {
     return (channels + lanes - 1) / lanes * lanes;
@@ -79,6 +77,6 @@ void ln__head_describe_covariance(const ln__head *head, const float *x, int64_t 
         kernels->products(tile, width, pixels, ahead, squares);
         ahead += (uintptr_t)(across * (across + 1) / 2 * pixels * LN__LINE);
     }
-    kernels->roots(squares, count, 1.0f / (float)head->spatial, EPSILON);
+    kernels->roots(squares, count, 1.0f / (float)head->spatial, LN__HEAD_EPSILON);
     store_triangle(squares, head->channels, width, kernels->lanes, features);
 }

@@ -14,8 +14,6 @@ enum { GROUP = 16, TILE = 64 };
 /* Up to so many channels, their statistics over the whole map tell too little apart (docs/accuracy.md). */
 enum { FEW_CHANNELS = 64 };
 
-static const float EPSILON = 1e-6f;     /* docs/methods.md and the ONNX form say the same */
-
 bool ln__head_reads_pooled(const ln__head *head)
 {
     return head->kind == LN_HEAD_POOL && head->spatial > 1;
@@ -48,7 +46,7 @@ float ln__head_deviation(double sum, double squares, int64_t count)
 {
     double mean = sum / (double)count, variance = squares / (double)count - mean * mean;
 
-    return (float)sqrt((variance > 0.0 ? variance : 0.0) + (double)EPSILON);
+    return (float)sqrt((variance > 0.0 ? variance : 0.0) + (double)LN__HEAD_EPSILON);
 }
 
 ln__cost ln__head_cost(const ln__head *head)

@@ -122,7 +122,7 @@ void ln__cells_emit(ln__onnx_edit *edit, const char *prefix, const char *type, c
     emit_flatten(edit, out, pooled.text);
 }
 
-static const float epsilon = 1e-6f;
+static const float epsilon = LN__HEAD_EPSILON;
 static const int64_t one = 1;
 
 /* Means and maxima of the cells, each channel's deviation between them. */

@@ -57,6 +57,9 @@ ln_status ln__mlp_narrow(ln__mlp *mlp, const ln__ctx *ctx, ln_error *err);
 
 /* ---- Convolutions in front of them, for heads that look for themselves (LN_HEAD_CONV) ---- */
 
+/* Under every root of a variance and of a covariance. */
+#define LN__HEAD_EPSILON 1e-6f
+
 enum { LN__CONV_LAYERS = 2 };
 
 /* A depthwise 3x3 convolution (stride 2, zeros around, no bias), then a pointwise one, then ReLU. */

@@ -1,8 +1,6 @@
-/* lanes.h - loops over eight floats at a time, compiled once for CPUs with AVX2 and
- * once for any. Chosen at run time without ifunc, so that it works in static
- * objects, under sanitizers and with every libc. Private to heads/. Eight, because
- * compilers handle vectors wider than the CPU's badly, and what these loops do is
- * bound by memory long before sixteen would help. */
+/* lanes.h - loops of convolutional heads, over eight floats at a time, compiled once
+ * for CPUs with AVX2 and once for any. Chosen at run time without ifunc, so that it
+ * works in static objects, under sanitizers and with every libc. Private to heads/. */
 #ifndef LN_LANES_H
 #define LN_LANES_H
 
@@ -16,7 +14,6 @@
 enum { LN__LANES = 8 };
 typedef float   ln__lanes __attribute__((vector_size(32)));
 typedef int32_t ln__lanes_mask __attribute__((vector_size(32)));
-typedef uint32_t ln__lanes_bits __attribute__((vector_size(32)));
 
 /* A body must be inlined into each variant, or it would be compiled for the plain CPU. */
 #define LN__LANES_BODY static inline __attribute__((always_inline))
@@ -43,17 +40,6 @@ LN__LANES_BODY void ln__lanes_load(ln__lanes *out, const float *p)
     memcpy(out, p, sizeof *out);
 }
 
-/* Sixteen bfloat16, which are the upper halves of floats, from eight words: first those in the words' lower halves. */
-LN__LANES_BODY void ln__lanes_load_pairs(ln__lanes *first, ln__lanes *second, const uint32_t *p)
-{
-    ln__lanes_bits bits;
-
-    memcpy(&bits, p, sizeof bits);
-    ln__lanes_bits low = bits << 16, high = bits & 0xffff0000u;
-    memcpy(first, &low, sizeof *first);
-    memcpy(second, &high, sizeof *second);
-}
-
 LN__LANES_BODY void ln__lanes_fill(ln__lanes *out, float value)
 {
     *out = value - (ln__lanes){ 0 };
@@ -64,18 +50,6 @@ LN__LANES_BODY void ln__lanes_max(ln__lanes *a, const ln__lanes *b)
     ln__lanes_mask more = *b > *a;
 
     *a = (ln__lanes)(((ln__lanes_mask)*b & more) | ((ln__lanes_mask)*a & ~more));
-}
-
-/* Pairwise, so that the order of additions does not depend on the CPU. */
-LN__LANES_BODY float ln__lanes_sum(const ln__lanes *v)
-{
-    float t[LN__LANES];
-
-    memcpy(t, v, sizeof t);
-    for (int width = LN__LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            t[i] += t[i + width];
-    return t[0];
 }
 
 #endif

@@ -167,7 +167,7 @@ ln_status ln__mlp_narrow(ln__mlp *mlp, const ln__ctx *ctx, ln_error *err)
     mlp->narrow = NULL;
     narrow = at = ln__array(ctx, padded, words * sizeof *narrow);
     if (!narrow)
-        return ln__fail_nomem(err, ctx, count * sizeof *narrow / 2);
+        return ln__fail_nomem(err, ctx, padded * words * sizeof *narrow);
     for (size_t first = 0; first < padded; first += LN__ABREAST)
         for (size_t k = 0; k < 2 * words; k += LN__PAIRED)
             for (size_t r = first; r < first + LN__ABREAST; r++)

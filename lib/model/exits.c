@@ -153,7 +153,7 @@ static ln_status shape_head(ln__exit *exit, const char *value, const ln_exit_opt
         ln__conv_plan(&head->conv, head->channels, head->height, head->width, options->channels ? options->channels : USUAL_CHANNELS);
         head->cells = ln__conv_cells(&head->conv, options->cells);
     } else {
-        head->cells = exit->rank == 4 ? ln__head_cells(exit->channels, exit->height, exit->width, options->cells) : 1;
+        head->cells = head->kind == LN_HEAD_POOL && exit->rank == 4 ? ln__head_cells(exit->channels, exit->height, exit->width, options->cells) : 1;
         head->covariance = reads_covariance(head, options->covariance);
     }
     int64_t features = ln__head_features(head);

@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Anything beyond has long overflowed the picture. */
-static const int64_t largest = INT32_MAX;
+static const int64_t largest = UINT16_MAX;
 
 static void check_range(ln__build *b, const char *name, const int64_t *values, int32_t n, int64_t least)
 {

@@ -142,7 +142,7 @@ typedef struct ln__curve_task {
     uint32_t n_scorers;
     int64_t  rows;
     uint32_t exits;
-    double   plain;             /* cost of a row that no head sees: settings as dear are left out but for the first */
+    double   plain;             /* cost of a row that no head sees: settings as dear are left out, but for the first and the last */
 } ln__curve_task;
 
 typedef struct ln__setting {

@@ -277,7 +277,8 @@ ln_status ln__features_run(ln__features *out, ln_model *model, const ln__feature
         p.inputs = ln__array(&model->ctx, row, batch * sizeof(float));
         p.plane = ln__array(&model->ctx, model->height, model->width * sizeof(float));
         for (uint32_t e = 0; e < model->n_exits; e++)
-            c.most = LN__MAX(c.most, ln__head_scratch(&model->exits[e].head));
+            if (!c.learning || model->exits[e].head.kind != LN_HEAD_CONV)
+                c.most = LN__MAX(c.most, ln__head_scratch(&model->exits[e].head));
         c.scratch = ln__array(&model->ctx, c.most, batch * sizeof(float));
         if (!p.inputs || !p.plane || !c.scratch)
             st = ln__fail_nomem(err, &model->ctx, row * batch * sizeof(float));

@@ -200,10 +200,13 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
     }
 }
 
-/* A threshold that is given stands for what the gate itself says. */
+/* A threshold that is given stands for what the gate itself says, and so does a gate that is asked for a probability. */
 static bool joins_margin(const gates_job *job)
 {
-    return job->options.input != LN_GATE_FEATURES && job->options.threshold == 0 && job->model->classes > 1;
+    const ln_gate_options *o = &job->options;
+
+    return o->input != LN_GATE_FEATURES && o->threshold == 0 && job->model->classes > 1 &&
+           (o->objective == LN_OBJECTIVE_INDUCTION || o->objective == LN_OBJECTIVE_LEENET);
 }
 
 static ln_status train_point(gates_job *job, size_t i, ln_error *err)

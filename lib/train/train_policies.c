@@ -326,7 +326,7 @@ static ln_status build_curve(ln__settings *out, const fitting *f, ln_error *err)
 {
     uint32_t exits = f->model->n_exits;
     ln__scorer scorer[POWERS];
-    ln__curve_task task = { scorer, f->n_scorers, (int64_t)f->n, exits, 1.0 };
+    ln__curve_task task = { .scorer = scorer, .n_scorers = f->n_scorers, .rows = (int64_t)f->n, .exits = exits, .plain = 1.0 };
 
     for (uint32_t i = 0; i < f->n_scorers; i++)
         scorer[i] = (ln__scorer){ f->score, f->right, f->cost,
