@@ -490,7 +490,7 @@ typedef struct ln_place_options {
     uint32_t       exits;       /* how many; 0: as many as pay */
     uint32_t       max_exits;   /* of those; 0: 8 */
     const double  *budgets;     /* [n_budgets], each 0..1: mean costs, as shares of the plain network's, that the */
-    size_t         n_budgets;   /* exits shall serve alike; NULL: 0.25, 0.35 and 0.5 */
+    size_t         n_budgets;   /* exits shall serve alike; those that no exit can keep are left out; NULL: 0.25, 0.35 and 0.5 */
     int32_t        cost;        /* LN_COST_*: what budgets speak of */
     uint32_t       threads;     /* 0: all */
     uint32_t       epochs;      /* of the heads that are tried; 0: 10 */

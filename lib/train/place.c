@@ -1,6 +1,7 @@
 /* place.c - ln_exit_place: small heads tried at every candidate, then exits where they do most. */
 #include "train/train.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { FOLDS = 3, BATCH = 64, MOST_UNLESS_TOLD = 8, REPEATS = 15 };
@@ -310,8 +311,10 @@ static void choose(placing *p)
 {
     ln__placement placement = { .rows = (int64_t)p->features.rows, .places = p->places, .level = p->level, .right = p->right,
                                 .reach = p->reach, .head = p->head, .budgets = p->options.budgets,
-                                .n_budgets = p->options.n_budgets };
+                                .n_budgets = p->options.n_budgets, .least = INFINITY };
 
+    for (uint32_t i = 0; i < p->places; i++)
+        placement.least = fmin(placement.least, p->reach[i] + p->head[i]);
     ln__placement_search(p->chosen, p->gain, &placement, p->options.exits, p->options.max_exits);
 }
 
