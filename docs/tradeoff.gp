@@ -5,7 +5,7 @@ set terminal svg size 640,360 font "sans,13" background rgb "white"
 set output "docs/tradeoff.svg"
 set xlabel "time, share of the plain network (one row, one thread)"
 set ylabel "accuracy on Imagenette, %"
-set xrange [0.3:1.05]
+set xrange [0.15:1.05]
 set yrange [86:100]
 set grid
 set key bottom right
