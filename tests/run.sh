@@ -16,7 +16,8 @@ ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1}
 LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
 UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan.supp ignore_noninstrumented_modules=1 exitcode=66}
-CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
+# Sanitizers slow kernels down by a factor of ten and more.
+CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-$([ -n "$SAN" ] && echo 900 || echo 120)}
 # Threads that spin while they wait cost a busy machine, and valgrind, most of the time.
 OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export OMP_WAIT_POLICY LEENET ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS CK_DEFAULT_TIMEOUT
@@ -24,7 +25,7 @@ summary=$B/check-summary
 log=$B/test.log
 passed=0 failed=0 skipped=0
 
-limit=600
+limit=$([ -n "$SAN" ] && echo 1800 || echo 600)
 launch=
 if [ -n "${VALGRIND:-}" ]; then
     launch="valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --suppressions=tests/valgrind.supp"
