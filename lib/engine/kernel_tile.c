@@ -33,9 +33,6 @@ typedef struct panel {
     int64_t lines;
 } panel;
 
-/* Of two vectors, lane by lane. */
-#define SELECT(which, a, b) ((V)(((M)(which) & (M)(a)) | (~(M)(which) & (M)(b))))
-
 static const ln__job *activation(const ln__job *j) { return j->post && !j->clamped ? j : NULL; }
 
 #define LANES 16
@@ -44,19 +41,9 @@ static const ln__job *activation(const ln__job *j) { return j->post && !j->clamp
 #  define TARGET __attribute__((target("avx512f,avx512dq,fma")))
 #  define LARGER(a, b) ((V)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #  define SMALLER(a, b) ((V)_mm512_min_ps((__m512)(a), (__m512)(b)))
-#else
-#  define TARGET
-#  define LARGER(a, b) SELECT((a) > (b), a, b)
-#  define SMALLER(a, b) SELECT((a) < (b), a, b)
 #endif
 #define NAME(x) x##_16
 #include "engine/tile_lanes.h"
-#undef LANES
-#undef MOST
-#undef TARGET
-#undef LARGER
-#undef SMALLER
-#undef NAME
 
 #define LANES 8
 #define MOST 12
@@ -64,21 +51,12 @@ static const ln__job *activation(const ln__job *j) { return j->post && !j->clamp
 #  define TARGET __attribute__((target("avx2,fma")))
 #  define LARGER(a, b) ((V)_mm256_max_ps((__m256)(a), (__m256)(b)))
 #  define SMALLER(a, b) ((V)_mm256_min_ps((__m256)(a), (__m256)(b)))
-#else
-#  define TARGET
-#  define LARGER(a, b) SELECT((a) > (b), a, b)
-#  define SMALLER(a, b) SELECT((a) < (b), a, b)
 #endif
 #define NAME(x) x##_8
 #include "engine/tile_lanes.h"
-#undef TARGET
-#undef LARGER
-#undef SMALLER
-#undef NAME
 
-#define TARGET
-#define LARGER(a, b) SELECT((a) > (b), a, b)
-#define SMALLER(a, b) SELECT((a) < (b), a, b)
+#define LANES 8
+#define MOST 12
 #define NAME(x) x##_any
 #include "engine/tile_lanes.h"
 

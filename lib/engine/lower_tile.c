@@ -38,7 +38,7 @@ static bool fill_window(ln__job *job, const ln__node *node, const ln__shapes *sh
     return job->in[0] == 1 && job->out[0] == 1 && job->kernel[0] == 1 && job->begin[0] == 0;
 }
 
-/* Dilations and pads come from the file and know no limit. */
+/* Dilations and pads come from the file and may be thousands of times the map. */
 static bool copy_fits(const ln__job *job, int64_t floats_of_pixel)
 {
     double size = (double)floats_of_pixel;

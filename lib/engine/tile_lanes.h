@@ -3,14 +3,26 @@
  *
  *   LANES       floats of a vector, which is the channel block of the layout
  *   MOST        sums that fit the CPU's registers beside weights and input
+ *   NAME(x)     x with the kind's suffix
+ *
+ * and, where the CPU has instructions for it,
+ *
  *   TARGET      the attribute that has code made for that CPU
  *   LARGER(a, b), SMALLER(a, b)     of two vectors; b where one is no number
- *   NAME(x)     x with the kind's suffix
  *
  * A panel is n places (pixels, or Winograd's tiles) by q channel blocks of the
  * output. Its sums stay in registers while the input's channels go by: each
  * number of the input is spread over a vector and multiplied by q vectors of
- * weights. */
+ * weights. All these names are undefined again at the end. */
+
+#if !defined(TARGET)
+#  define TARGET
+#endif
+#if !defined(LARGER)
+#  define SELECT(which, a, b) ((V)(((M)(which) & (M)(a)) | (~(M)(which) & (M)(b))))
+#  define LARGER(a, b) SELECT((a) > (b), a, b)
+#  define SMALLER(a, b) SELECT((a) < (b), a, b)
+#endif
 
 typedef float NAME(vec) __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t NAME(mask) __attribute__((vector_size(LANES * 4)));
@@ -483,3 +495,10 @@ TARGET static void NAME(winograd)(const ln__job *j, const tile_range *r, float *
 
 #undef V
 #undef M
+#undef LANES
+#undef MOST
+#undef NAME
+#undef TARGET
+#undef LARGER
+#undef SMALLER
+#undef SELECT

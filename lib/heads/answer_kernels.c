@@ -25,12 +25,6 @@ typedef float quad __attribute__((vector_size(16)));
 #  define ROOT(v) ((V)_mm512_sqrt_ps((__m512)(v)))
 #  define NAME(x) x##_16
 #  include "heads/answer_lanes.h"
-#  undef LANES
-#  undef OUTPUTS
-#  undef TARGET
-#  undef MAXIMUM
-#  undef ROOT
-#  undef NAME
 
 #  define LANES 8
 #  define OUTPUTS 4
@@ -39,12 +33,6 @@ typedef float quad __attribute__((vector_size(16)));
 #  define ROOT(v) ((V)_mm256_sqrt_ps((__m256)(v)))
 #  define NAME(x) x##_8
 #  include "heads/answer_lanes.h"
-#  undef LANES
-#  undef OUTPUTS
-#  undef TARGET
-#  undef MAXIMUM
-#  undef ROOT
-#  undef NAME
 #endif
 
 typedef float four __attribute__((vector_size(16), aligned(4), may_alias));

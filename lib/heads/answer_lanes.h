@@ -1,5 +1,5 @@
 /* answer_lanes.h - the loops of an answer for one number of lanes. answer_kernels.c
- * includes this file once for each kind of CPU, having defined
+ * includes this file once for each kind of CPU, having defined (undefined again at the end)
  *
  *   LANES           floats of a vector
  *   OUTPUTS         of a layer summed at once
@@ -269,3 +269,9 @@ static const ln__head_kernels NAME(kernels) = {
     LANES, NAME(cell), NAME(line), NAME(layer), NAME(centre), NAME(multiply), NAME(roots),
 };
 #undef V
+#undef LANES
+#undef OUTPUTS
+#undef TARGET
+#undef MAXIMUM
+#undef ROOT
+#undef NAME

@@ -33,12 +33,12 @@ static void average_cells(const ln__head *head, const float *features, float *me
     }
 }
 
-static void centre(const ln__head *head, const float *x, int64_t block, int64_t first, int64_t pixels, const float *mean,
-                   int64_t width, float *out)
+static void centre(const ln__head_kernels *kernels, const ln__head *head, const float *x, int64_t block, int64_t first,
+                   int64_t pixels, const float *mean, int64_t width, float *out)
 {
     for (int64_t c = 0; c < head->channels; c += block)
-        ln__head_kernels_best()->centre(x + c * head->spatial + first * block, block, pixels, LN__MIN(block, head->channels - c),
-                                        mean + c, width, out + c);
+        kernels->centre(x + c * head->spatial + first * block, block, pixels, LN__MIN(block, head->channels - c), mean + c, width,
+                        out + c);
 }
 
 /* Each row's pairs, out of squares of lanes by lanes. */
@@ -62,9 +62,8 @@ void ln__head_describe_covariance(const ln__head *head, const float *x, int64_t 
 {
     const ln__head_kernels *kernels = ln__head_kernels_best();
     int64_t width = whole_lanes(head->channels, kernels->lanes), across = width / kernels->lanes;
-    int64_t count = across * (across + 1) / 2 * kernels->lanes * kernels->lanes;
+    int64_t n_squares = across * (across + 1) / 2, count = n_squares * kernels->lanes * kernels->lanes;
     float *mean = scratch, *tile = mean + width, *squares = tile + TILE * width;
-
     uintptr_t ahead = (uintptr_t)(head->mlp.narrow ? (const void *)head->mlp.narrow : tile);
 
     average_cells(head, means, mean);
@@ -73,9 +72,9 @@ void ln__head_describe_covariance(const ln__head *head, const float *x, int64_t 
     for (int64_t first = 0; first < head->spatial; first += TILE) {
         int64_t pixels = LN__MIN(TILE, head->spatial - first);
 
-        centre(head, x, block, first, pixels, mean, width, tile);
+        centre(kernels, head, x, block, first, pixels, mean, width, tile);
         kernels->products(tile, width, pixels, ahead, squares);
-        ahead += (uintptr_t)(across * (across + 1) / 2 * pixels * LN__LINE);
+        ahead += (uintptr_t)(n_squares * pixels * LN__LINE);
     }
     kernels->roots(squares, count, 1.0f / (float)head->spatial, LN__HEAD_EPSILON);
     store_triangle(squares, head->channels, width, kernels->lanes, features);

@@ -90,23 +90,16 @@ static double accuracy_within(const replay *r, double budget)
 double ln__placement_price(const ln__placement *p, const bool *set)
 {
     double over = 0.0, error = 0.0;
-    size_t served = 0;
     replay r;
 
     replay_set(&r, p, set);
-    for (size_t b = 0; b <= p->n_budgets; b++) {
-        bool spare = b == p->n_budgets;
-        double budget = spare ? 0.5 * (p->least + 1.0) : p->budgets[b];
-
-        if (spare ? served > 0 : budget < p->least)
-            continue;
-        served++;
-        if (r.cost[0] > budget)
-            over += r.cost[0] - budget;
+    for (size_t b = 0; b < p->n_budgets; b++) {
+        if (r.cost[0] > p->budgets[b])
+            over += r.cost[0] - p->budgets[b];
         else
-            error += 1.0 - accuracy_within(&r, budget);
+            error += 1.0 - accuracy_within(&r, p->budgets[b]);
     }
-    return over > 0.0 ? 1.0 + over : error / (double)served;
+    return over > 0.0 ? 1.0 + over : error / (double)p->n_budgets;
 }
 
 /* ---- Search ------------------------------------------------------------------------------- */
