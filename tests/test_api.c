@@ -326,6 +326,19 @@ START_TEST(exits_are_placed_where_they_do_most)
     OK(ln_exit_place(model, data, &o, again, 63, NULL, &err));
     for (size_t i = 0; i < count; i++)
         ck_assert(first[i].chosen == again[i].chosen && first[i].accuracy == again[i].accuracy);
+    /* Budgets that no exit can keep do not count. */
+    double out_of_reach[] = { 1e-6, half };
+    o.budgets = out_of_reach;
+    o.n_budgets = 2;
+    OK(ln_exit_clear(model, &err));
+    OK(ln_exit_place(model, data, &o, again, 63, NULL, &err));
+    for (size_t i = 0; i < count; i++)
+        ck_assert(first[i].chosen == again[i].chosen && first[i].gain == again[i].gain);
+    o.n_budgets = 1;
+    OK(ln_exit_clear(model, &err));
+    OK(ln_exit_place(model, data, &o, again, 63, NULL, &err));
+    for (size_t i = 0; i < count; i++)
+        ck_assert(again[i].gain < 1);
     OK(ln_exit_clear(model, &err));
     OK(ln_exit_place(model, data, NULL, NULL, 0, &count, &err));    /* measured time, as many exits as pay */
     ck_assert(ln_model_exit_count(model) >= 1 && ln_model_exit_count(model) <= 8);

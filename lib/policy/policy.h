@@ -211,7 +211,6 @@ typedef struct ln__placement {
     const double   *head;       /* [places] what a head there adds for every row that comes by */
     const double   *budgets;    /* shares of the plain network */
     size_t          n_budgets;
-    double          least;      /* budgets below are left out: no exit keeps them. If none is left, one halfway to 1 is served */
 } ln__placement;
 
 /* Mean over the budgets of the error that one common threshold on confidence leaves at a mean cost within the

@@ -307,15 +307,35 @@ static ln_status make_costs(placing *p, ln_error *err)
 
 /* ---- The choice ------------------------------------------------------------------------------------ */
 
-static void choose(placing *p)
+/* Budgets that an exit can keep. A search for one that none keeps would end at the cheapest exit, whatever the others ask for.
+ * Where none is left: one halfway to the whole network's cost. */
+static size_t kept_budgets(const placing *p, double *out)
 {
-    ln__placement placement = { .rows = (int64_t)p->features.rows, .places = p->places, .level = p->level, .right = p->right,
-                                .reach = p->reach, .head = p->head, .budgets = p->options.budgets,
-                                .n_budgets = p->options.n_budgets, .least = INFINITY };
+    double least = 1.0;
+    size_t n = 0;
 
     for (uint32_t i = 0; i < p->places; i++)
-        placement.least = fmin(placement.least, p->reach[i] + p->head[i]);
+        least = fmin(least, p->reach[i] + p->head[i]);
+    for (size_t b = 0; b < p->options.n_budgets; b++)
+        if (p->options.budgets[b] >= least)
+            out[n++] = p->options.budgets[b];
+    if (n == 0)
+        out[n++] = 0.5 * (least + 1.0);
+    return n;
+}
+
+static ln_status choose(placing *p, ln_error *err)
+{
+    const ln__ctx *ctx = &p->model->ctx;
+    double *budgets = ln__array(ctx, p->options.n_budgets, sizeof *budgets);
+
+    if (!budgets)
+        return ln__fail_nomem(err, ctx, p->options.n_budgets * sizeof *budgets);
+    ln__placement placement = { .rows = (int64_t)p->features.rows, .places = p->places, .level = p->level, .right = p->right,
+                                .reach = p->reach, .head = p->head, .budgets = budgets, .n_budgets = kept_budgets(p, budgets) };
     ln__placement_search(p->chosen, p->gain, &placement, p->options.exits, p->options.max_exits);
+    ln__free(ctx, budgets);
+    return LN_OK;
 }
 
 /* Names are the graph's, which outlives the exits. */
@@ -387,10 +407,10 @@ ln_status ln__exits_place(ln_model *model, ln_data *rows, const ln_place_options
         st = collect_answers(&p, err);
     if (st == LN_OK)
         st = make_costs(&p, err);
-    if (st == LN_OK) {
-        choose(&p);
+    if (st == LN_OK)
+        st = choose(&p, err);
+    if (st == LN_OK)
         st = put_exits(&p, p.options.heads, false, err);
-    }
     size_t skipped = p.features.skipped;
     if (st == LN_OK)
         st = leave_features(&p, err);
