@@ -72,7 +72,8 @@ static const char name[] = "train";
       "settings each (default: none)" },                                                          \
     { CLI_CHOICE, 0, "--recipe", "leenet", &(s)->recipe, 0, 0,                                    \
       "LEENet's own: --head flatten --unchained --gate features --gate-hidden 0 --price ce --cost params "    \
-      "--threshold 0.5, gates on the heads' own rows; flags given beside it win" }
+      "--threshold 0.5, gates on the heads' own rows; flags given beside it win, heads stay "    \
+      "unchained" }
 
 #define TRAIN_TARGET_OPTIONS(s)                                                                   \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "By what it may cost or lose" },                    \

@@ -178,6 +178,9 @@ run "info --json of those" "$LEENET" info "$work/unchained.onnx" --json
 json "tells that they stand alone" "[e['carry'] for e in d[0]['exits']] == [0, 0]"
 says "conv heads have none" 2 "only pool heads read covariances" "$LEENET" train $model --data $pictures --head conv --covariance on \
     -o "$work/never.onnx"
+mkdir "$work/sorted" && tar xzf $pictures -C "$work/sorted"
+says "train tells that classes have no rows" 0 "the 20 rows are of 1 of the data's 3 classes" "$LEENET" train $model \
+    --data "$work/sorted:first=20" --exits even:1 --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune -o "$work/few.onnx" -q
 run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits even:2 --alpha 0.2,0.8 \
     --epochs 5 --folds 2 --gate-epochs 20 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
 says "it is the result's default" 0 "^default: --policy gate --cost macs --budget 0.8$" "$LEENET" info "$work/budget.onnx"

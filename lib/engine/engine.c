@@ -79,8 +79,8 @@ ln_status ln__engine_new(ln__engine **out, const ln__ctx *ctx, ln__graph *fused,
     e->owned = fused;
     bool read = kernels && *kernels && ln__choice_read(e, kernels);
     if (kernels && *kernels && !read)
-        ln__log(ctx, LN_LOG_WARNING, "%s: the stored kernel choice was made on another machine "
-                "or for another network; the rule decides", fused->file);
+        ln__log(ctx, LN_LOG_WARNING, "%s: the stored kernel choice was made on another machine, "
+                "by another release or for another network; the rule decides ('leenet tune' measures again)", fused->file);
     if (!read)
         st = ln__choice_rule(e, err);
     if (st < 0) {

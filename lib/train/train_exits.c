@@ -119,6 +119,28 @@ static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
     return st;
 }
 
+/* Rows of some classes alone teach little, and ':first=N' takes them where they lie class by class. */
+static ln_status tell_absent_classes(const exits_job *job, const ln_data *rows, ln_error *err)
+{
+    const ln_model *model = job->model;
+    const ln__features *f = &job->training->features;
+    bool *seen = ln__calloc(&model->ctx, model->classes, sizeof *seen);
+    uint32_t present = 0, named = LN__MIN(ln_data_class_count(rows), model->classes);
+
+    if (!seen)
+        return ln__fail_nomem(err, &model->ctx, model->classes);
+    for (size_t r = 0; r < f->rows; r++) {
+        present += !seen[f->labels[r]];
+        seen[f->labels[r]] = true;
+    }
+    ln__free(&model->ctx, seen);
+    if (present < named)
+        ln__log(&model->ctx, LN_LOG_WARNING, "the %zu rows are of %u of the data's %u classes; exits will be wrong on the others. "
+                "Where rows were taken by ':first=N', which takes them in their order, ':share=K/M' takes some of each class",
+                f->rows, present, named);
+    return LN_OK;
+}
+
 static ln__classifier_task task_for(const exits_job *job, const ln__cache *x, int64_t inputs, uint32_t hidden, uint64_t stream)
 {
     const ln__training *t = job->training;
@@ -267,6 +289,8 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
         st = ln__learned_add(model, job.options.head_rows, err);
     if (st == LN_OK)
         st = make_training(&job, rows, err);
+    if (st == LN_OK)
+        st = tell_absent_classes(&job, rows, err);
     if (st == LN_OK)
         st = ln__pool_new(&job.pool, &model->ctx, job.options.threads, err);
     if (st == LN_OK)
