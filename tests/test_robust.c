@@ -113,34 +113,51 @@ static ln_status model_open(ln_model **out, const char *path, const ln_allocator
     return ln_model_load(out, path, &options, err);
 }
 
-/* Two exits with heads of both sorts that learn, trained for one epoch, one operating point. */
-static ln_status make_early(ln_model *model, const ln_allocator *allocator, ln_error *err)
+/* An exit of each head, trained for one epoch, one operating point. */
+static ln_status teach(ln_model *model, const int32_t *heads, int n_heads, ln_gate_options gates, const ln_allocator *allocator, ln_error *err)
 {
     ln_data *rows = NULL;
     ln_exit_options head = LN_EXIT_OPTIONS_INIT;
     ln_train_options train = LN_TRAIN_OPTIONS_INIT;
-    ln_gate_options gates = LN_GATE_OPTIONS_INIT;
     ln_status st = rows_open(&rows, allocator, err);
 
-    head.hidden = 4;
-    head.head = LN_HEAD_CONV;
     head.channels = 3;
     train.threads = gates.threads = 1;
     train.epochs = gates.epochs = 1;
     train.folds = 2;
     train.batch = 16;
-    gates.hidden = 4;
-    if (st >= 0)
+    for (int i = 0; st >= 0 && i < n_heads; i++) {
+        head.head = heads[i];
+        head.hidden = heads[i] == LN_HEAD_FLATTEN ? 0 : 4;
         st = ln_exit_add_auto(model, 1, &head, err);
-    head.head = LN_HEAD_POOL;
-    if (st >= 0)
-        st = ln_exit_add_auto(model, 1, &head, err);
+    }
     if (st >= 0)
         st = ln_exit_train(model, rows, &train, err);
     if (st >= 0)
         st = ln_gate_train(model, rows, &gates, err);
     ln_data_free(rows);
     return st;
+}
+
+/* Heads of both sorts that learn one by one. */
+static ln_status make_early(ln_model *model, const ln_allocator *allocator, ln_error *err)
+{
+    static const int32_t heads[] = { LN_HEAD_CONV, LN_HEAD_POOL };
+    ln_gate_options gates = LN_GATE_OPTIONS_INIT;
+
+    gates.hidden = 4;
+    return teach(model, heads, 2, gates, allocator, err);
+}
+
+/* Heads and gates on all activations, which learn side by side. */
+static ln_status make_wide(ln_model *model, const ln_allocator *allocator, ln_error *err)
+{
+    static const int32_t heads[] = { LN_HEAD_FLATTEN, LN_HEAD_FLATTEN };
+    ln_gate_options gates = LN_GATE_OPTIONS_INIT;
+
+    gates.input = LN_GATE_FEATURES;
+    gates.hidden = UINT32_MAX;
+    return teach(model, heads, 2, gates, allocator, err);
 }
 
 static ln_status answer(ln_model *model, ln_error *err)
@@ -202,6 +219,16 @@ static ln_status train(const ln_allocator *allocator, ln_error *err)
     return st;
 }
 
+static ln_status train_wide(const ln_allocator *allocator, ln_error *err)
+{
+    ln_model *model = NULL;
+    ln_status st = model_open(&model, MODEL, allocator, err);
+    if (st >= 0)
+        st = make_wide(model, allocator, err);
+    ln_model_free(model);
+    return st;
+}
+
 static const char old_file[] = "what stood there before";
 
 static void write_old(void)
@@ -253,6 +280,8 @@ START_TEST(infer_survives_every_failed_allocation) { fail_each("infer", infer); 
 END_TEST
 START_TEST(train_survives_every_failed_allocation) { fail_each("train", train); }
 END_TEST
+START_TEST(wide_training_survives_every_failed_allocation) { fail_each("train wide", train_wide); }
+END_TEST
 
 /* Answering takes nothing from the allocator once the session is open. */
 START_TEST(answering_allocates_nothing)
@@ -292,6 +321,7 @@ int main(void)
     tcase_add_test(tc, save_survives_every_failed_allocation);
     tcase_add_test(tc, infer_survives_every_failed_allocation);
     tcase_add_test(tc, train_survives_every_failed_allocation);
+    tcase_add_test(tc, wide_training_survives_every_failed_allocation);
     tcase_add_test(tc, answering_allocates_nothing);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -1,4 +1,5 @@
 /* cache.c - features kept in memory, or in a file when memory is not enough. */
+#define _DEFAULT_SOURCE     /* madvise */
 #include "train/train.h"
 
 #include <errno.h>
@@ -129,6 +130,30 @@ ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, siz
     out->rows = rows;
     out->width = width;
     return LN_OK;
+}
+
+/* Advice is never an error. Mapped pages that are left stay in the system's cache as long as it has room. */
+static void advise(const ln__cache *cache, size_t row, int advice)
+{
+    int saved = errno;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin, end;
+
+    if (!cache->mapped)
+        return;
+    begin = (uintptr_t)ln__cache_row(cache, row) / page * page;
+    end = (uintptr_t)ln__cache_row(cache, row + 1);
+    madvise((void *)begin, end - begin, advice);
+    errno = saved;
+}
+
+void ln__cache_ask(const ln__cache *cache, size_t row)
+{
+    advise(cache, row, MADV_WILLNEED);
+}
+
+void ln__cache_leave(const ln__cache *cache, size_t row)
+{
+    advise(cache, row, MADV_DONTNEED);
 }
 
 void ln__cache_return(ln__cache *cache, ln__cache_place *place)

@@ -115,10 +115,8 @@ static ln_status backward(const ln__classifying *c, ln__learner *l, const ln__cl
     return st == LN_OK && t->head ? ln__classifier_backward_maps(c, l, b, err) : st;
 }
 
-/* Adds `share` of what the row at `place` should be answered with: its label, smoothed, and the network's own opinion. */
-static void add_target(const ln__classifying *c, uint32_t place, float share, float *target)
+void ln__classifier_target(const ln__classifier_task *t, uint32_t place, float share, float *target)
 {
-    const ln__classifier_task *t = c->task;
     int32_t label = t->rows->labels[place % t->rows->stride], classes = (int32_t)t->classes;
     float own = share * (float)(1.0 - t->distill), even = own * (float)t->smoothing / (float)classes;
 
@@ -151,30 +149,34 @@ static void soft_gradient(const ln__classifying *c, ln__learner *l, size_t n)
         l->dlogits[i] = (l->dlogits[i] - l->target[i]) / (float)n;
 }
 
-/* The row in one of its forms. */
-static uint32_t any_form(const ln__classifying *c, ln__learner *l, uint32_t row)
+uint32_t ln__classifier_form(const ln__classifier_task *t, ln__rng *rng, uint32_t row)
 {
-    const ln__features *f = c->task->rows;
+    const ln__features *f = t->rows;
 
-    return f->forms > 1 ? row + (uint32_t)(f->stride * ln__rng_below(&l->rng, f->forms)) : row;
+    return f->forms > 1 ? row + (uint32_t)(f->stride * ln__rng_below(rng, f->forms)) : row;
 }
 
-/* Mixup (Zhang et al. 2018): a batch learns from rows mixed with partners, in shares
- * Beta(1/2, 1/2), which is sin^2 of a uniform angle. What heads say of their own certainty
+float ln__mixup_share(ln__rng *rng)
+{
+    double angle = sin(1.5707963267948966 * ln__rng_double(rng));
+
+    return (float)(angle * angle);
+}
+
+/* Mixup (Zhang et al. 2018): a batch learns from rows mixed with partners. What heads say of their own certainty
  * becomes better for it, which gates live on. */
 static ln_status mixed_batch(ln__classifying *c, ln__learner *l, size_t at, size_t n, ln_error *err)
 {
     const ln__classifier_task *t = c->task;
     size_t numbers = n * (size_t)(t->positions * t->inputs);
-    double angle = sin(1.5707963267948966 * ln__rng_double(&l->rng));
-    float share = (float)(angle * angle);
+    float share = ln__mixup_share(&l->rng);
 
     memset(l->target, 0, n * t->classes * sizeof(float));
     for (size_t i = 0; i < n; i++) {
-        l->places[i] = any_form(c, l, l->order[at + i]);
-        l->others[i] = any_form(c, l, l->partner[at + i]);
-        add_target(c, l->places[i], share, l->target + i * t->classes);
-        add_target(c, l->others[i], 1.0f - share, l->target + i * t->classes);
+        l->places[i] = ln__classifier_form(t, &l->rng, l->order[at + i]);
+        l->others[i] = ln__classifier_form(t, &l->rng, l->partner[at + i]);
+        ln__classifier_target(t, l->places[i], share, l->target + i * t->classes);
+        ln__classifier_target(t, l->others[i], 1.0f - share, l->target + i * t->classes);
     }
     const ln__classifier_batch b = { c, l->places, l->others, share, n };
     ln_status st = ln__classifier_read(l, &b, LN__NORM_BATCH, err);
@@ -210,7 +212,7 @@ static ln_status classifier_epoch(void *problem, uint32_t model, uint32_t epoch,
     return st == LN_OK && t->head ? ln__classifier_count_norms(c, l, err) : st;
 }
 
-static size_t best_of(const float *x, size_t n)
+size_t ln__largest(const float *x, size_t n)
 {
     size_t best = 0;
 
@@ -248,7 +250,7 @@ static ln_status classifier_judge(void *problem, uint32_t model, double *loss, d
             break;
         *loss += (double)n * ln__cross_entropy(l->logits, labels, (int64_t)n, (int32_t)t->classes, 0.0f, NULL);
         for (size_t i = 0; i < n; i++) {
-            *right += best_of(l->logits + i * classes, classes) == (size_t)labels[i];
+            *right += ln__largest(l->logits + i * classes, classes) == (size_t)labels[i];
             memcpy(c->logits + held[i] * classes, l->logits + i * classes, classes * sizeof(float));
         }
     }
@@ -274,15 +276,51 @@ static void classifier_keep(void *problem, uint32_t model)
             memcpy(c->best + r * classes, c->logits + r * classes, classes * sizeof(float));
 }
 
-/* Cross entropy as it will be once calibrated: mixup leaves heads too modest, the more the longer they learn. */
-static double calibrated_loss(void *problem)
+double ln__classifier_calibrated_loss(const ln__classifying *c, const float *logits)
 {
-    const ln__classifying *c = problem;
     const ln__classifier_task *t = c->task;
     double loss;
 
-    ln__fit_temperature(c->logits, t->rows->labels, (int64_t)t->rows->rows, (int32_t)t->classes, &loss);
+    ln__fit_temperature(logits, t->rows->labels, (int64_t)t->rows->rows, (int32_t)t->classes, &loss);
     return loss;
+}
+
+static double calibrated_loss(void *problem)
+{
+    const ln__classifying *c = problem;
+
+    return ln__classifier_calibrated_loss(c, c->logits);
+}
+
+static ln_status learners_init(ln__classifying *c, ln_error *err)
+{
+    const ln__classifier_task *t = c->task;
+    ln_status st = ln__classifier_describe(c, err);
+
+    c->learners = ln__calloc(c->ctx, t->folds + 1, sizeof *c->learners);
+    if (st == LN_OK && !c->learners)
+        st = ln__fail_nomem(err, c->ctx, t->folds * sizeof *c->learners);
+    for (uint32_t m = 0; st == LN_OK && m <= t->folds; m++)
+        st = learner_init(&c->learners[m], c, m, err);
+    return st;
+}
+
+static ln_status fit_learners(ln__classifying *c, ln__fit_result *result, ln__pool *pool, ln__reporter *reporter, ln_progress *progress,
+                              ln_error *err)
+{
+    const ln__classifier_task *t = c->task;
+    ln__fit fit = { .problem = c, .folds = t->folds, .models = t->folds + 1, .epochs = t->epochs, .patience = t->epochs,
+                    .epoch = classifier_epoch, .judge = classifier_judge, .keep = classifier_keep,
+                    .loss = t->positions > 1 ? NULL : calibrated_loss };
+    ln_status st = learners_init(c, err);
+
+    if (st == LN_OK)
+        st = ln__fit_run(result, &fit, t->rows->rows, pool, reporter, progress, c->ctx, err);
+    for (uint32_t m = 0; c->learners && m <= t->folds; m++)
+        learner_free(&c->learners[m], c->ctx);
+    ln__free(c->ctx, c->learners);
+    c->learners = NULL;
+    return st;
 }
 
 static ln_status classifying_init(ln__classifying *c, ln_error *err)
@@ -295,15 +333,16 @@ static ln_status classifying_init(ln__classifying *c, ln_error *err)
         return ln__fail(err, LN_E_LIMIT, "a head of %lld inputs and %u classes is too large", (long long)t->inputs, t->classes);
     c->n_conv = t->head ? t->head->conv.count : 0;
     c->n_params += c->n_conv;
-    c->learners = ln__calloc(c->ctx, t->folds + 1, sizeof *c->learners);
+    size_t norms = t->head ? ln__conv_norms(t->head) : 1;
     c->logits = ln__array(c->ctx, answers, sizeof(float));
     c->params = ln__array(c->ctx, c->n_params, sizeof(float));
-    if (!c->learners || !c->logits || !c->params)
+    c->norm_mean = ln__array(c->ctx, norms, sizeof(float));
+    c->norm_scale = ln__array(c->ctx, norms, sizeof(float));
+    c->mean = ln__array(c->ctx, (size_t)t->inputs, sizeof(float));
+    c->scale = ln__array(c->ctx, (size_t)(t->head ? t->head->channels : t->inputs), sizeof(float));
+    if (!c->logits || !c->params || !c->norm_mean || !c->norm_scale || !c->mean || !c->scale)
         return ln__fail_nomem(err, c->ctx, answers * sizeof(float));
-    ln_status st = ln__classifier_describe(c, err);
-    for (uint32_t m = 0; st == LN_OK && m <= t->folds; m++)
-        st = learner_init(&c->learners[m], c, m, err);
-    return st;
+    return LN_OK;
 }
 
 /* The kept parameters as a network that reads plain inputs and is calibrated. */
@@ -340,18 +379,14 @@ ln_status ln__classifier_train(ln__mlp *mlp, ln__conv *conv, float *logits, ln__
                                ln__pool *pool, ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err)
 {
     ln__classifying c = { .task = task, .ctx = ctx, .best = logits };
-    ln__fit fit = { &c, task->folds, task->folds + 1, task->epochs, task->epochs, classifier_epoch, classifier_judge, classifier_keep,
-                    task->positions > 1 ? NULL : calibrated_loss };
     ln_status st = classifying_init(&c, err);
 
     memset(mlp, 0, sizeof *mlp);
     if (st == LN_OK)
-        st = ln__fit_run(result, &fit, task->rows->rows, pool, reporter, progress, ctx, err);
+        st = (task->wide ? ln__classifier_fit_wide : fit_learners)(&c, result, pool, reporter, progress, err);
     if (st == LN_OK)
         st = finish(mlp, conv, &c, err);
-    for (uint32_t m = 0; c.learners && m <= task->folds; m++)
-        learner_free(&c.learners[m], ctx);
-    void *owned[] = { c.learners, c.mean, c.scale, c.norm_mean, c.norm_scale, c.logits, c.params };
+    void *owned[] = { c.mean, c.scale, c.norm_mean, c.norm_scale, c.logits, c.params };
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
     return st;

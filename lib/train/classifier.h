@@ -46,5 +46,17 @@ ln_status ln__classifier_backward_maps(const ln__classifying *c, ln__learner *l,
 ln_status ln__classifier_count_norms(const ln__classifying *c, ln__learner *l, ln_error *err);
 /* By what inputs are standardised. */
 ln_status ln__classifier_describe(ln__classifying *c, ln_error *err);
+/* Adds `share` of what the row at `place` should be answered with: its label, smoothed, and the network's own opinion. */
+void      ln__classifier_target(const ln__classifier_task *t, uint32_t place, float share, float *target);
+/* The row's place in the caches in one of its forms. */
+uint32_t  ln__classifier_form(const ln__classifier_task *t, ln__rng *rng, uint32_t row);
+/* Beta(1/2, 1/2), which is sin^2 of a uniform angle. */
+float     ln__mixup_share(ln__rng *rng);
+size_t    ln__largest(const float *x, size_t n);
+/* Cross entropy as it will be once calibrated: mixup leaves heads too modest, the more the longer they learn. */
+double    ln__classifier_calibrated_loss(const ln__classifying *c, const float *logits);
+/* task->wide. Leaves c->params, mean, scale, best. */
+ln_status ln__classifier_fit_wide(ln__classifying *c, ln__fit_result *result, ln__pool *pool, ln__reporter *reporter, ln_progress *progress,
+                                  ln_error *err);
 
 #endif

@@ -121,18 +121,16 @@ static void describe_channels(const ln__classifier_task *t, float *scale, double
 ln_status ln__classifier_describe(ln__classifying *c, ln_error *err)
 {
     const ln__classifier_task *t = c->task;
-    size_t norms = t->head ? ln__conv_norms(t->head) : 1;
+    size_t inputs = (size_t)t->inputs;
 
-    c->norm_mean = ln__array(c->ctx, norms, sizeof(float));
-    c->norm_scale = ln__array(c->ctx, norms, sizeof(float));
-    c->mean = ln__array(c->ctx, (size_t)t->inputs, sizeof(float));
-    c->scale = ln__array(c->ctx, (size_t)(t->head ? t->head->channels : t->inputs), sizeof(float));
-    double *sums = ln__array(c->ctx, t->head ? 2 * (size_t)t->head->channels : 1, sizeof *sums);
-    bool ok = c->norm_mean && c->norm_scale && c->mean && c->scale && sums;
-    if (ok && t->head)
-        describe_channels(t, c->scale, sums);
-    else if (ok)
-        ln__columns_describe(t->x->data, t->rows->rows * (size_t)t->positions, (size_t)t->inputs, c->mean, c->scale);
+    if (!t->head) {
+        ln__columns_describe(t->x->data, t->rows->rows * (size_t)t->positions, inputs, c->mean, c->scale);
+        return LN_OK;
+    }
+    double *sums = ln__array(c->ctx, 2 * (size_t)t->head->channels, sizeof *sums);
+    if (!sums)
+        return ln__fail_nomem(err, c->ctx, 2 * (size_t)t->head->channels * sizeof *sums);
+    describe_channels(t, c->scale, sums);
     ln__free(c->ctx, sums);
-    return ok ? LN_OK : ln__fail_nomem(err, c->ctx, norms * sizeof(float));
+    return LN_OK;
 }

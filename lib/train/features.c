@@ -36,6 +36,8 @@ static void collect(uint32_t index, const ln__view *view, size_t row, void *payl
         ln__model_answers(c->model, view->data, ln__cache_row(&to->end, at));
     else if (index == to->exits + 1 && to->last.data)
         copy_positions(ln__cache_row(&to->last, at), view);
+    if (index < to->exits)
+        ln__cache_leave(&to->exit[index], at);
 }
 
 void ln__features_free(ln__features *features, const ln__ctx *ctx)

@@ -27,6 +27,11 @@ static void fit_some(uint32_t worker, void *payload)
 
 static ln_status run_epoch(fitting *f, ln__pool *pool, ln_error *err)
 {
+    if (f->fit->together) {
+        memset(f->loss, 0, f->fit->folds * sizeof *f->loss);
+        memset(f->right, 0, f->fit->folds * sizeof *f->right);
+        return f->fit->together(f->fit->problem, f->epoch, f->loss, f->right, err);
+    }
     ln__pool_run(pool, f->workers, fit_some, f);
     for (uint32_t m = 0; m < f->fit->models; m++)
         if (f->status[m] < 0) {

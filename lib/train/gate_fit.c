@@ -17,16 +17,7 @@ typedef struct gate_learner {   /* one fold's gates */
     float    *x, *hidden[LN__MAX_EXITS], *dhidden, *z, *dz, *column, *gradient, *target;
 } gate_learner;
 
-typedef struct gating {
-    const ln__gate_task *task;
-    const float   *gain;        /* NULL: the LEENet loss */
-    const ln__ctx *ctx;
-    gate_learner  *learners;    /* [folds] */
-    float         *z;           /* [rows][exits] out of fold, now */
-    float         *best_z;      /* caller's, at the best epoch */
-    float         *params;      /* [folds][n_params] at the best epoch */
-    size_t         n_params;
-} gating;
+typedef struct learners { ln__gating *gating; gate_learner *fold; } learners;  /* fold [folds] */
 
 static void learner_free(gate_learner *l, uint32_t exits, const ln__ctx *ctx)
 {
@@ -39,13 +30,13 @@ static void learner_free(gate_learner *l, uint32_t exits, const ln__ctx *ctx)
     ln__adam_free(&l->adam, ctx);
 }
 
-static size_t params_of(const ln__gate_task *t, uint32_t exit)
+size_t ln__gating_params(const ln__gate_task *t, uint32_t exit)
 {
     size_t n = 0;
     return ln__mlp_param_count((int32_t)t->input[exit].width, (int32_t)t->hidden, 1, &n) ? n : 0;
 }
 
-static ln_status learner_init(gate_learner *l, const gating *g, uint32_t model, ln_error *err)
+static ln_status learner_init(gate_learner *l, const ln__gating *g, uint32_t model, ln_error *err)
 {
     const ln__gate_task *t = g->task;
     size_t widest = 1, at = 0;
@@ -72,7 +63,7 @@ static ln_status learner_init(gate_learner *l, const gating *g, uint32_t model, 
     for (uint32_t e = 0; e < t->exits; e++) {
         l->gate[e] = (ln__mlp){ .inputs = (int32_t)t->input[e].width, .hidden = (int32_t)t->hidden, .outputs = 1, .params = l->params + at };
         ln__mlp_init(&l->gate[e], &l->rng);
-        at += params_of(t, e);
+        at += ln__gating_params(t, e);
     }
     for (size_t r = 0; r < t->rows; r++)
         if (t->fold[r] != model)
@@ -95,7 +86,7 @@ static void gather(const ln__gate_input *input, const uint32_t *rows, size_t n, 
 }
 
 /* z [n][exits] for a batch of rows; hidden activations are kept. */
-static ln_status forward(const gating *g, gate_learner *l, const uint32_t *rows, size_t n, ln_error *err)
+static ln_status forward(const ln__gating *g, gate_learner *l, const uint32_t *rows, size_t n, ln_error *err)
 {
     uint32_t exits = g->task->exits;
     ln_status st = LN_OK;
@@ -106,14 +97,15 @@ static ln_status forward(const gating *g, gate_learner *l, const uint32_t *rows,
         for (size_t i = 0; st == LN_OK && i < n; i++)
             l->z[i * exits + e] = l->column[i];
     }
-    const float *target = g->gain ? g->gain : g->task->price;
-    size_t width = g->gain ? exits : exits + 1;
-    for (size_t i = 0; i < n; i++)
-        memcpy(l->target + i * width, target + rows[i] * width, width * sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        size_t width;
+        const float *target = ln__gating_target(g, rows[i], &width);
+        memcpy(l->target + i * width, target, width * sizeof(float));
+    }
     return st;
 }
 
-static ln_status backward(const gating *g, gate_learner *l, const uint32_t *rows, size_t n, ln_error *err)
+static ln_status backward(const ln__gating *g, gate_learner *l, const uint32_t *rows, size_t n, ln_error *err)
 {
     uint32_t exits = g->task->exits;
     size_t at = 0;
@@ -125,24 +117,31 @@ static ln_status backward(const gating *g, gate_learner *l, const uint32_t *rows
         for (size_t i = 0; i < n; i++)
             l->column[i] = l->dz[i * exits + e];
         st = ln__mlp_backward(&l->gate[e], l->x, (int64_t)n, l->hidden[e], l->column, l->dhidden, l->gradient + at, err);
-        at += params_of(g->task, e);
+        at += ln__gating_params(g->task, e);
     }
     return st;
 }
 
-static double loss_of(const gating *g, const gate_learner *l, size_t n, float *dz)
+double ln__gating_loss(const ln__gating *g, const float *z, const float *target, size_t n, float *dz)
 {
     const ln__gate_task *t = g->task;
 
-    return g->gain ? ln__gain_loss(l->z, l->target, (int64_t)n, t->exits, dz)
-                   : ln__leenet_loss(l->z, l->target, t->cost, t->alpha, (int64_t)n, t->exits, dz);
+    return g->gain ? ln__gain_loss(z, target, (int64_t)n, t->exits, dz)
+                   : ln__leenet_loss(z, target, t->cost, t->alpha, (int64_t)n, t->exits, dz);
+}
+
+const float *ln__gating_target(const ln__gating *g, size_t row, size_t *width)
+{
+    *width = g->gain ? g->task->exits : g->task->exits + 1;
+    return (g->gain ? g->gain : g->task->price) + row * *width;
 }
 
 static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_error *err)
 {
-    gating *g = problem;
+    learners *all = problem;
+    ln__gating *g = all->gating;
     const ln__gate_task *t = g->task;
-    gate_learner *l = &g->learners[model];
+    gate_learner *l = &all->fold[model];
     float rate = ln__rate_at(t->rate, epoch, t->epochs);
     ln_status st = LN_OK;
 
@@ -152,7 +151,7 @@ static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_er
         st = forward(g, l, l->order + at, n, err);
         if (st < 0)
             break;
-        loss_of(g, l, n, l->dz);
+        ln__gating_loss(g, l->z, l->target, n, l->dz);
         st = backward(g, l, l->order + at, n, err);
         if (st == LN_OK)
             ln__adam_step(&l->adam, l->params, l->gradient, rate, (float)t->decay);
@@ -162,9 +161,10 @@ static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_er
 
 static ln_status gate_judge(void *problem, uint32_t model, double *loss, double *right, ln_error *err)
 {
-    gating *g = problem;
+    learners *all = problem;
+    ln__gating *g = all->gating;
     const ln__gate_task *t = g->task;
-    gate_learner *l = &g->learners[model];
+    gate_learner *l = &all->fold[model];
     uint32_t held[BATCH];
     size_t next = 0;
     ln_status st = LN_OK;
@@ -181,7 +181,7 @@ static ln_status gate_judge(void *problem, uint32_t model, double *loss, double 
         st = forward(g, l, held, n, err);
         if (st < 0)
             return st;
-        *loss += (double)n * loss_of(g, l, n, NULL);
+        *loss += (double)n * ln__gating_loss(g, l->z, l->target, n, NULL);
         for (size_t i = 0; i < n; i++)
             memcpy(g->z + held[i] * t->exits, l->z + i * t->exits, t->exits * sizeof(float));
     }
@@ -190,10 +190,11 @@ static ln_status gate_judge(void *problem, uint32_t model, double *loss, double 
 
 static void gate_keep(void *problem, uint32_t model)
 {
-    gating *g = problem;
+    learners *all = problem;
+    ln__gating *g = all->gating;
     uint32_t exits = g->task->exits;
 
-    memcpy(g->params + model * g->n_params, g->learners[model].params, g->n_params * sizeof(float));
+    memcpy(g->params + model * g->n_params, all->fold[model].params, g->n_params * sizeof(float));
     for (size_t r = 0; r < g->task->rows; r++)
         if (g->task->fold[r] == model)
             memcpy(g->best_z + r * exits, g->z + r * exits, exits * sizeof(float));
@@ -215,7 +216,7 @@ static void add_share(ln__mlp *mean, const ln__mlp *part, uint32_t fold, uint32_
     *ln__mlp_b2(mean) += *ln__mlp_b2(part) / (float)folds;
 }
 
-static ln_status finish(ln__mlp *gate, const gating *g, ln_error *err)
+static ln_status finish(ln__mlp *gate, const ln__gating *g, ln_error *err)
 {
     const ln__gate_task *t = g->task;
     size_t at = 0;
@@ -229,35 +230,51 @@ static ln_status finish(ln__mlp *gate, const gating *g, ln_error *err)
             add_share(&gate[e], &(ln__mlp){ .inputs = inputs, .hidden = hidden, .outputs = 1, .params = g->params + f * g->n_params + at }, f, t->folds);
         if (st == LN_OK)
             ln__mlp_fold_input(&gate[e], t->input[e].mean, t->input[e].scale);
-        at += params_of(t, e);
+        at += ln__gating_params(t, e);
     }
     return st;
+}
+
+static ln_status fit_learners(ln__gating *g, ln__pool *pool, ln__reporter *reporter, ln_progress *progress, ln_error *err)
+{
+    const ln__gate_task *t = g->task;
+    learners all = { g, ln__calloc(g->ctx, t->folds, sizeof *all.fold) };
+    ln__fit fit = { .problem = &all, .folds = t->folds, .models = t->folds, .epochs = t->epochs, .patience = ln__gating_patience(t),
+                    .epoch = gate_epoch, .judge = gate_judge, .keep = gate_keep };
+    ln__fit_result result;
+    ln_status st = all.fold ? LN_OK : ln__fail_nomem(err, g->ctx, t->folds * sizeof *all.fold);
+
+    for (uint32_t m = 0; st == LN_OK && m < t->folds; m++)
+        st = learner_init(&all.fold[m], g, m, err);
+    if (st == LN_OK)
+        st = ln__fit_run(&result, &fit, t->rows, pool, reporter, progress, g->ctx, err);
+    for (uint32_t m = 0; all.fold && m < t->folds; m++)
+        learner_free(&all.fold[m], t->exits, g->ctx);
+    ln__free(g->ctx, all.fold);
+    return st;
+}
+
+uint32_t ln__gating_patience(const ln__gate_task *task)
+{
+    return LN__MAX(20, task->epochs / 4);
 }
 
 ln_status ln__gate_fit(ln__mlp *gate, float *z, const ln__gate_task *task, const float *gain, ln__pool *pool,
                        ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err)
 {
-    gating g = { .task = task, .gain = gain, .ctx = ctx, .best_z = z };
-    ln__fit fit = { &g, task->folds, task->folds, task->epochs, LN__MAX(20, task->epochs / 4), gate_epoch, gate_judge, gate_keep, NULL };
-    ln__fit_result result;
+    ln__gating g = { .task = task, .gain = gain, .ctx = ctx, .best_z = z };
     ln_status st = LN_OK;
 
     for (uint32_t e = 0; e < task->exits; e++)
-        g.n_params += params_of(task, e);
-    g.learners = ln__calloc(ctx, task->folds, sizeof *g.learners);
+        g.n_params += ln__gating_params(task, e);
     g.z = ln__array(ctx, task->rows, task->exits * sizeof(float));
     g.params = ln__array(ctx, g.n_params, task->folds * sizeof(float));
-    if (!g.learners || !g.z || !g.params)
+    if (!g.z || !g.params)
         st = ln__fail_nomem(err, ctx, task->rows * task->exits * sizeof(float));
-    for (uint32_t m = 0; st == LN_OK && m < task->folds; m++)
-        st = learner_init(&g.learners[m], &g, m, err);
     if (st == LN_OK)
-        st = ln__fit_run(&result, &fit, task->rows, pool, reporter, progress, ctx, err);
+        st = (task->wide ? ln__gating_fit_wide : fit_learners)(&g, pool, reporter, progress, err);
     if (st == LN_OK)
         st = finish(gate, &g, err);
-    for (uint32_t m = 0; g.learners && m < task->folds; m++)
-        learner_free(&g.learners[m], task->exits, ctx);
-    ln__free(ctx, g.learners);
     ln__free(ctx, g.z);
     ln__free(ctx, g.params);
     return st;

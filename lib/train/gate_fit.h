@@ -5,7 +5,12 @@
 #include "train/train.h"
 
 /* What a gate reads of a row: x [rows][own], and behind it more [rows][width - own] where width is larger. */
-typedef struct ln__gate_input { const float *x, *more; size_t own, width; float *mean, *scale; } ln__gate_input;
+typedef struct ln__gate_input {
+    const float *x, *more;
+    size_t own, width;
+    float *mean, *scale;        /* [width] */
+    const ln__cache *cache;     /* that x lies in; NULL: statistics */
+} ln__gate_input;
 
 typedef struct ln__gate_task {
     size_t          rows;
@@ -18,7 +23,28 @@ typedef struct ln__gate_task {
     double          alpha, rate, decay;
     uint64_t        seed;
     int32_t         objective;  /* LN_OBJECTIVE_* */
+    bool            wide;       /* linear gates on rows of caches, so long that all folds learn from a row whenever it is read */
 } ln__gate_task;
+
+/* Gates while they learn. */
+typedef struct ln__gating {
+    const ln__gate_task *task;
+    const float   *gain;        /* [rows][exits]; NULL: the LEENet loss */
+    const ln__ctx *ctx;
+    float         *z;           /* [rows][exits] out of fold, now */
+    float         *best_z;      /* at the best epoch */
+    float         *params;      /* [folds][n_params] at the best epoch, exit by exit as ln__mlp lays them out */
+    size_t         n_params;
+} ln__gating;
+/* Mean loss of arguments z [n][exits] against targets: gains [n][exits] or prices [n][exits + 1]; dz (may be NULL) as policy.h says. */
+double    ln__gating_loss(const ln__gating *gating, const float *z, const float *target, size_t n, float *dz);
+/* Targets of a row. */
+const float *ln__gating_target(const ln__gating *gating, size_t row, size_t *width);
+/* Parameters of an exit's gate. */
+size_t    ln__gating_params(const ln__gate_task *task, uint32_t exit);
+uint32_t  ln__gating_patience(const ln__gate_task *task);   /* epochs without gain */
+/* task->wide. Leaves best_z and params. */
+ln_status ln__gating_fit_wide(ln__gating *gating, ln__pool *pool, ln__reporter *reporter, ln_progress *progress, ln_error *err);
 
 /* By the task's objective. gates: made by ln__gates_new; z [rows][exits]: the gates' arguments out of fold. */
 ln_status ln__gate_learn(ln__gates *gates, float *z, const ln__gate_task *task, ln__pool *pool, ln__reporter *reporter,

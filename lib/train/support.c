@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+static const float FIRST_MOMENT = 0.9f, SECOND_MOMENT = 0.999f;     /* Adam's beta 1 and 2 */
+
 ln__reporter ln__reporter_make(ln_progress_fn progress, void *payload)
 {
     double now = ln__now();
@@ -81,19 +83,31 @@ void ln__adam_free(ln__adam *adam, const ln__ctx *ctx)
     memset(adam, 0, sizeof *adam);
 }
 
-void ln__adam_step(ln__adam *adam, float *params, const float *gradient, float rate, float decay)
+ln__adam_pace ln__adam_begin(ln__adam *adam, float rate, float decay)
 {
-    const float b1 = 0.9f, b2 = 0.999f, epsilon = 1e-8f;
     double t = (double)++adam->step;
-    float scale = rate / (float)(1.0 - pow(b1, t)), unbias = 1.0f / (float)(1.0 - pow(b2, t));
-    float *restrict m = adam->m, *restrict v = adam->v, keep = 1.0f - rate * decay;
 
-    for (size_t i = 0; i < adam->n; i++) {
+    return (ln__adam_pace){ rate / (float)(1.0 - pow(FIRST_MOMENT, t)), 1.0f / (float)(1.0 - pow(SECOND_MOMENT, t)), 1.0f - rate * decay };
+}
+
+void ln__adam_move(ln__adam *adam, const ln__adam_pace *pace, size_t first, size_t count, float *params, const float *gradient)
+{
+    const float b1 = FIRST_MOMENT, b2 = SECOND_MOMENT, epsilon = 1e-8f;
+    float *restrict m = adam->m + first, *restrict v = adam->v + first, *restrict x = params + first;
+
+    for (size_t i = 0; i < count; i++) {
         float g = gradient[i];
         m[i] = b1 * m[i] + (1.0f - b1) * g;
         v[i] = b2 * v[i] + (1.0f - b2) * g * g;
-        params[i] = keep * params[i] - scale * m[i] / (__builtin_sqrtf(v[i] * unbias) + epsilon);
+        x[i] = pace->keep * x[i] - pace->scale * m[i] / (__builtin_sqrtf(v[i] * pace->unbias) + epsilon);
     }
+}
+
+void ln__adam_step(ln__adam *adam, float *params, const float *gradient, float rate, float decay)
+{
+    ln__adam_pace pace = ln__adam_begin(adam, rate, decay);
+
+    ln__adam_move(adam, &pace, 0, adam->n, params, gradient);
 }
 
 float ln__rate_at(double rate, uint32_t epoch, uint32_t epochs)
@@ -102,18 +116,44 @@ float ln__rate_at(double rate, uint32_t epoch, uint32_t epochs)
     return (float)(rate * (0.05 + 0.95 * 0.5 * (1.0 + cos(3.14159265358979323846 * at))));
 }
 
+/* Welford, "Note on a method for calculating corrected sums of squares and products", 1962: row `r` is added. */
+static void add_row(const float *x, size_t r, size_t width, float *mean, float *squares)
+{
+    float share = 1.0f / (float)(r + 1);
+
+    for (size_t c = 0; c < width; c++) {
+        float distance = x[c] - mean[c];
+
+        mean[c] += distance * share;
+        squares[c] += distance * (x[c] - mean[c]);
+    }
+}
+
+static void squares_to_scale(float *squares, size_t rows, size_t width)
+{
+    for (size_t c = 0; c < width; c++) {
+        float variance = squares[c] / (float)LN__MAX(rows, 1);
+
+        squares[c] = variance > 1e-12f ? 1.0f / __builtin_sqrtf(variance) : 1.0f;
+    }
+}
+
 void ln__columns_describe(const float *x, size_t rows, size_t width, float *mean, float *scale)
 {
-    for (size_t c = 0; c < width; c++)
-        mean[c] = scale[c] = 0.0f;
+    memset(mean, 0, width * sizeof *mean);
+    memset(scale, 0, width * sizeof *scale);
     for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < width; c++)
-            mean[c] += (x[r * width + c] - mean[c]) / (float)(r + 1);
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < width; c++) {
-            float d = x[r * width + c] - mean[c];
-            scale[c] += (d * d - scale[c]) / (float)(r + 1);
-        }
-    for (size_t c = 0; c < width; c++)
-        scale[c] = scale[c] > 1e-12f ? 1.0f / __builtin_sqrtf(scale[c]) : 1.0f;
+        add_row(x + r * width, r, width, mean, scale);
+    squares_to_scale(scale, rows, width);
+}
+
+void ln__cache_describe(const ln__cache *cache, size_t rows, float *mean, float *scale)
+{
+    memset(mean, 0, cache->width * sizeof *mean);
+    memset(scale, 0, cache->width * sizeof *scale);
+    for (size_t r = 0; r < rows; r++) {
+        add_row(ln__cache_row(cache, r), r, cache->width, mean, scale);
+        ln__cache_leave(cache, r);
+    }
+    squares_to_scale(scale, rows, cache->width);
 }

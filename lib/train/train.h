@@ -12,7 +12,7 @@ ln_status ln__policies_train(ln_model *model, ln_data *rows, const ln_policy_opt
 ln_status ln__model_tune(ln_model *model, const ln_tune_options *options, ln_error *err);
 ln_status ln__calibrate(ln_model *model, ln_data *rows, const ln_calibrate_options *options, ln_error *err);
 
-enum { LN__MAX_BATCH = 1024 };
+enum { LN__MAX_BATCH = 1024, LN__MAX_FOLDS = 100 };
 
 /* ---- Private to train/ --------------------------------------------------------------- */
 
@@ -42,6 +42,8 @@ ln_status ln__disk_check(const ln__disk *disk, uint64_t bytes, uint64_t largest,
 ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, size_t width, ln_error *err);
 void      ln__cache_free(ln__cache *cache, const ln__ctx *ctx);
 void      ln__cache_return(ln__cache *cache, ln__cache_place *place);   /* frees it and gives its memory back to the place */
+void      ln__cache_ask(const ln__cache *cache, size_t row);    /* it is wanted soon: a file's part is read meanwhile */
+void      ln__cache_leave(const ln__cache *cache, size_t row);  /* it is not: a file's part no longer counts as this process's memory */
 static inline float *ln__cache_row(const ln__cache *cache, size_t row) { return cache->data + row * cache->width; }
 
 /* What passes of the backbone over labelled rows leave. Rows come in forms: form 0 as they are, the others augmented.
@@ -133,6 +135,9 @@ typedef struct ln__fit {
     ln_status (*epoch)(void *problem, uint32_t model, uint32_t epoch, ln_error *err);   /* any thread; one per model */
     ln_status (*judge)(void *problem, uint32_t model, double *loss, double *right, ln_error *err);  /* sums over held-out rows */
     void      (*keep)(void *problem, uint32_t model);   /* this epoch is the best so far */
+    /* In place of both: an epoch of all models. Adds to the sums of each fold [folds]; what is judged with models that are still
+     * learning counts as the epoch's. */
+    ln_status (*together)(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err);
     double    (*loss)(void *problem);   /* over all held-out rows, for choosing the epoch; NULL: judge's mean */
 } ln__fit;
 typedef struct ln__fit_result { double loss, accuracy; uint32_t epoch; } ln__fit_result;
@@ -144,11 +149,17 @@ typedef struct ln__adam { size_t n; float *m, *v; uint64_t step; } ln__adam;
 ln_status ln__adam_new(ln__adam *out, const ln__ctx *ctx, size_t n, ln_error *err);
 void      ln__adam_free(ln__adam *adam, const ln__ctx *ctx);
 void      ln__adam_step(ln__adam *adam, float *params, const float *gradient, float rate, float decay);
+/* The same in parts, which may be moved side by side: gradient [count] of params from `first` on. */
+typedef struct ln__adam_pace { float scale, unbias, keep; } ln__adam_pace;
+ln__adam_pace ln__adam_begin(ln__adam *adam, float rate, float decay);
+void      ln__adam_move(ln__adam *adam, const ln__adam_pace *pace, size_t first, size_t count, float *params, const float *gradient);
 /* Cosine from `rate` to a twentieth of it over the epochs (1-based). */
 float     ln__rate_at(double rate, uint32_t epoch, uint32_t epochs);
 
-/* Mean and 1 / standard deviation per column (0 deviation: scale 1). */
+/* Mean and 1 / standard deviation (1 where that is 0) per column. */
 void ln__columns_describe(const float *x, size_t rows, size_t width, float *mean, float *scale);
+/* The same of the first rows of a cache, which are left behind. */
+void ln__cache_describe(const ln__cache *cache, size_t rows, float *mean, float *scale);
 
 /* A linear layer or small network fitted to labels by cross entropy, cross-fitted. positions > 1: the answer is the mean
  * over positions of (relu of) the network's answers there; such layers have hidden 0. */
@@ -160,6 +171,7 @@ typedef struct ln__classifier_task {
     int64_t         inputs, positions;
     const ln__head *head;       /* whose convolutions learn in front of the layers; NULL: none */
     bool            relu;
+    bool            wide;       /* so many inputs that all models learn from a row whenever it is read; one linear layer, no dropout */
     double          rate, decay;
     double          smoothing;  /* of labels, 0..1 */
     double          dropout;    /* of inputs, 0..1 */

@@ -1,5 +1,5 @@
 /* train_exits.c - ln_exit_train: features once, then every head, then the last layer if it was replaced. */
-#include "train/train.h"
+#include "train/wide.h"
 
 #include <string.h>
 
@@ -45,8 +45,8 @@ static ln_status fill_defaults(ln_train_options *o, ln_error *err)
                         "distill 0..1", o->label_smoothing, o->dropout, o->distill);
     if (o->augment > 1000)
         return ln__fail(err, LN_E_ARGUMENT, "augment %u; at most 1000 passes", o->augment);
-    if (o->folds < 2 || o->folds > 100)
-        return ln__fail(err, LN_E_ARGUMENT, "folds %u; 2..100", o->folds);
+    if (o->folds < 2 || o->folds > LN__MAX_FOLDS)
+        return ln__fail(err, LN_E_ARGUMENT, "folds %u; 2..%d", o->folds, LN__MAX_FOLDS);
     if (o->batch > LN__MAX_BATCH)
         return ln__fail(err, LN_E_ARGUMENT, "batch %u; 1..%d", o->batch, LN__MAX_BATCH);
     if (o->threads > 1024)
@@ -206,8 +206,11 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
     progress.exit = e;
     ln__classifier_task task = task_for(job, features, head->mlp.inputs, (uint32_t)head->mlp.hidden, e + 1);
     task.head = head->kind == LN_HEAD_CONV ? head : NULL;
+    task.wide = head->kind == LN_HEAD_FLATTEN && head->mlp.hidden == 0 && task.dropout == 0;
     if (task.head && !(job->options.learning_rate > 0))
         task.rate = USUAL_CONV_RATE;
+    if (task.wide && !(job->options.learning_rate > 0))
+        task.rate = ln__wide_rate(USUAL_RATE, (size_t)task.inputs);
     ln_status st = ln__classifier_train(&learned.mlp, &learned.conv, job->training->logits[e], &result, &task, job->pool, &job->reporter, &progress,
                                         &model->ctx, err);
     if (st < 0)

@@ -145,7 +145,7 @@ static ln_status make_inputs(gates_job *job, ln_error *err)
         ln__gate_input *in = &job->task.input[e];
         const ln__cache *features = &job->rows.features->exit[e];
         if (job->options.input == LN_GATE_FEATURES)
-            *in = (ln__gate_input){ .x = features->data, .own = features->width };
+            *in = (ln__gate_input){ .x = features->data, .own = features->width, .cache = features };
         if (job->options.input == LN_GATE_BOTH)
             in->more = features->data;
         in->width = in->own + (in->more ? features->width : 0);
@@ -153,7 +153,10 @@ static ln_status make_inputs(gates_job *job, ln_error *err)
         in->scale = ln__array(&model->ctx, in->width, sizeof(float));
         if (!in->mean || !in->scale)
             return ln__fail_nomem(err, &model->ctx, in->width * sizeof(float));
-        ln__columns_describe(in->x, job->rows.features->rows, in->own, in->mean, in->scale);
+        if (in->cache)
+            ln__cache_describe(in->cache, job->rows.features->rows, in->mean, in->scale);
+        else
+            ln__columns_describe(in->x, job->rows.features->rows, in->own, in->mean, in->scale);
         if (in->more)
             ln__columns_describe(in->more, job->rows.features->rows, in->width - in->own, in->mean + in->own, in->scale + in->own);
     }
@@ -207,6 +210,15 @@ static bool joins_margin(const gates_job *job)
 
     return o->input != LN_GATE_FEATURES && o->threshold == 0 && job->model->classes > 1 &&
            (o->objective == LN_OBJECTIVE_INDUCTION || o->objective == LN_OBJECTIVE_LEENET);
+}
+
+static bool is_wide(const gates_job *job)
+{
+    bool wide = job->options.input == LN_GATE_FEATURES && job->options.hidden == 0;
+
+    for (uint32_t e = 0; e < job->model->n_exits; e++)
+        wide = wide && job->model->exits[e].head.kind == LN_HEAD_FLATTEN;
+    return wide;
 }
 
 static ln_status train_point(gates_job *job, size_t i, ln_error *err)
@@ -291,6 +303,7 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     job.task.rate = 3e-3;
     job.task.decay = 1e-2;
     job.task.seed = job.options.seed;
+    job.task.wide = is_wide(&job);
     choose_scored(&job);
     for (size_t i = 0; st == LN_OK && i < job.options.n_alphas; i++)
         st = train_point(&job, i, err);
