@@ -1,4 +1,5 @@
 /* Linear layers over a cache whose columns threads share: answers and steps equal those of the small layer, row by row. */
+#include "train/gate_fit.h"
 #include "train/wide.h"
 
 #include <check.h>
@@ -14,7 +15,7 @@ typedef struct bench {
     ln__pool *pool;
     ln__wide  wide;
     ln__mlp   mlp;              /* the same layer */
-    ln__adam  adam;
+    ln__adam  adam, adam_bias;
     float    *standard;         /* [ROWS][inputs] */
 } bench;
 
@@ -34,7 +35,8 @@ static void setup(bench *b, size_t inputs, uint32_t threads)
     ck_assert_int_eq(ln__wide_new(&b->wide, &b->x, OUTPUTS, BATCH, b->pool, &b->ctx, NULL), LN_OK);
     ln__cache_describe(&b->x, ROWS, b->wide.mean, b->wide.scale);
     ck_assert_int_eq(ln__mlp_new(&b->mlp, &b->ctx, (int32_t)inputs, 0, OUTPUTS, NULL), LN_OK);
-    ck_assert_int_eq(ln__adam_new(&b->adam, &b->ctx, OUTPUTS * (inputs + 1), NULL), LN_OK);
+    ck_assert_int_eq(ln__adam_new(&b->adam, &b->ctx, OUTPUTS * inputs, NULL), LN_OK);
+    ck_assert_int_eq(ln__adam_new(&b->adam_bias, &b->ctx, OUTPUTS, NULL), LN_OK);
     b->standard = malloc(ROWS * inputs * sizeof(float));
     for (size_t i = 0; i < ROWS * inputs; i++)
         b->standard[i] = (b->x.data[i] - b->wide.mean[i % inputs]) * b->wide.scale[i % inputs];
@@ -47,6 +49,7 @@ static void teardown(bench *b)
     ln__cache_free(&b->x, &b->ctx);
     ln__mlp_free(&b->mlp, &b->ctx);
     ln__adam_free(&b->adam, &b->ctx);
+    ln__adam_free(&b->adam_bias, &b->ctx);
     free(b->standard);
 }
 
@@ -54,13 +57,14 @@ static void teardown(bench *b)
 static void small_batch(bench *b, const uint32_t *places, size_t n, float *z, const float *dz, float rate, float decay)
 {
     size_t inputs = b->x.width;
-    float *x = malloc(n * inputs * sizeof *x), *gradient = calloc(b->adam.n, sizeof *gradient), unused[BATCH];
+    float *x = malloc(n * inputs * sizeof *x), *gradient = calloc(b->adam.n + OUTPUTS, sizeof *gradient), unused[BATCH];
 
     for (size_t i = 0; i < n; i++)
         memcpy(x + i * inputs, b->standard + places[i] * inputs, inputs * sizeof *x);
     ck_assert_int_eq(ln__mlp_forward(&b->mlp, x, (int64_t)n, unused, z, NULL), LN_OK);
     ck_assert_int_eq(ln__mlp_backward(&b->mlp, x, (int64_t)n, unused, dz, unused, gradient, NULL), LN_OK);
-    ln__adam_step(&b->adam, b->mlp.params, gradient, rate, decay);
+    ln__adam_step(&b->adam, ln__mlp_w2(&b->mlp), gradient, rate, decay);
+    ln__adam_step(&b->adam_bias, ln__mlp_b2(&b->mlp), gradient + b->adam.n, rate * (float)inputs / 8, 0);
     free(x);
     free(gradient);
 }
@@ -129,6 +133,196 @@ START_TEST(many_inputs_slow_the_rate)
 }
 END_TEST
 
+/* ---- Whole heads and gates ------------------------------------------------------------------------- */
+
+enum { FOLDS = 3, INPUTS = 9000, CLASSES = 2 };
+
+/* Rows whose first tenth of inputs leans to the side of their class, by `signal` of the noise's deviation. */
+typedef struct learning {
+    ln__ctx      ctx;
+    ln__features rows;
+    ln__cache    x;
+    ln__pool    *pool;
+    uint32_t    *fold;
+    float       *held;          /* [rows][CLASSES] */
+    ln__mlp      mlp;
+    ln__fit_result result;
+    ln_error     err;
+} learning;
+
+static void give_row(learning *l, ln__rng *rng, size_t row, double signal)
+{
+    float *x = ln__cache_row(&l->x, row);
+
+    for (size_t k = 0; k < INPUTS; k++)
+        x[k] = (float)(ln__rng_normal(rng) + (k < INPUTS / 10 ? signal * (l->rows.labels[row] ? 1 : -1) : 0));
+}
+
+/* `more` rows for heads alone lie behind a gap of rows that could not be read. Every `rare`th row is of class 1. */
+static void learning_setup(learning *l, size_t rows, size_t more, uint32_t rare, double signal)
+{
+    ln__cache_place place;
+    ln__rng rng = ln__rng_make(11, rows);
+    size_t gap = 3;
+
+    memset(l, 0, sizeof *l);
+    l->ctx = ln__ctx_make(NULL, NULL, NULL);
+    place = (ln__cache_place){ &l->ctx, UINT64_MAX, NULL };
+    l->rows = (ln__features){ .rows = rows, .more_at = rows + gap, .more = more, .stride = rows + gap + more, .forms = 1, .classes = CLASSES };
+    l->rows.labels = calloc(l->rows.stride, sizeof *l->rows.labels);
+    l->held = calloc(rows * CLASSES, sizeof *l->held);
+    ck_assert_int_eq(ln__cache_new(&l->x, &place, l->rows.stride, INPUTS, NULL), LN_OK);
+    for (size_t r = 0; r < l->rows.stride; r++) {
+        l->rows.labels[r] = r % rare == 0;
+        give_row(l, &rng, r, signal);
+        for (size_t k = 0; r >= rows && r < rows + gap && k < INPUTS; k++)
+            ln__cache_row(&l->x, r)[k] = NAN;
+    }
+    ck_assert_int_eq(ln__pool_new(&l->pool, &l->ctx, 2, NULL), LN_OK);
+    ck_assert_int_eq(ln__folds_make(&l->fold, l->rows.labels, rows, CLASSES, FOLDS, 1, &l->ctx, NULL), LN_OK);
+}
+
+static ln_status learn(learning *l, uint32_t batch, uint32_t epochs)
+{
+    ln__reporter reporter = ln__reporter_make(NULL, NULL);
+    ln_progress progress = ln__progress_make("head");
+    ln__conv unused;
+    ln__classifier_task task = { .rows = &l->rows, .x = &l->x, .fold = l->fold, .folds = FOLDS, .classes = CLASSES, .batch = batch, .epochs = epochs,
+                                 .inputs = INPUTS, .positions = 1, .wide = true, .rate = ln__wide_rate(1e-3, INPUTS), .decay = 0.05, .seed = 1 };
+
+    return ln__classifier_train(&l->mlp, &unused, l->held, &l->result, &task, l->pool, &reporter, &progress, &l->ctx, &l->err);
+}
+
+static double right_of(const learning *l, const float *answers)
+{
+    size_t right = 0;
+
+    for (size_t r = 0; r < l->rows.rows; r++)
+        right += (answers[r * CLASSES + 1] > answers[r * CLASSES]) == (l->rows.labels[r] == 1);
+    return (double)right / (double)l->rows.rows;
+}
+
+static void learning_teardown(learning *l)
+{
+    ln__mlp_free(&l->mlp, &l->ctx);
+    ln__pool_free(l->pool);
+    ln__cache_free(&l->x, &l->ctx);
+    ln__free(&l->ctx, l->fold);
+    free(l->rows.labels);
+    free(l->held);
+}
+
+START_TEST(nothing_leaks_between_folds)
+{
+    learning l;
+
+    learning_setup(&l, 150, 0, 2, 0);
+    ck_assert_int_eq(learn(&l, 32, 15), LN_OK);
+    float *own = calloc(l.rows.rows * CLASSES, sizeof *own), hidden;
+    ln__mlp_answer(&l.mlp, l.x.data, (int64_t)l.rows.rows, &hidden, own);
+    ck_assert_double_gt(right_of(&l, own), 0.99);       /* by heart */
+    ck_assert_double_lt(right_of(&l, l.held), 0.65);    /* chance */
+    ck_assert_double_eq_tol(l.result.accuracy, right_of(&l, l.held), 1e-9);
+    free(own);
+    learning_teardown(&l);
+}
+END_TEST
+
+START_TEST(rows_for_heads_alone_teach)
+{
+    double right[2];
+
+    for (int i = 0; i < 2; i++) {
+        learning l;
+
+        learning_setup(&l, 60, i ? 400 : 0, 2, 0.06);
+        ck_assert_int_eq(learn(&l, 32, 15), LN_OK);
+        right[i] = right_of(&l, l.held);
+        learning_teardown(&l);
+    }
+    ck_assert_msg(right[1] > right[0] + 0.08, "%g held out with them, %g without", right[1], right[0]);
+}
+END_TEST
+
+START_TEST(a_rare_class_is_known_to_be_rare)
+{
+    learning l;
+
+    learning_setup(&l, 300, 0, 10, 0);
+    ck_assert_int_eq(learn(&l, 32, 20), LN_OK);
+    ck_assert_double_gt(right_of(&l, l.held), 0.8);
+    learning_teardown(&l);
+}
+END_TEST
+
+START_TEST(batches_of_one_row_and_of_all)
+{
+    static const uint32_t batch[] = { 1, LN__MAX_BATCH };
+
+    for (size_t i = 0; i < LN__COUNT(batch); i++) {
+        learning l;
+
+        learning_setup(&l, 40, 0, 2, 0.5);
+        ck_assert_int_eq(learn(&l, batch[i], 12), LN_OK);
+        ck_assert_double_gt(right_of(&l, l.held), 0.9);
+        learning_teardown(&l);
+    }
+}
+END_TEST
+
+START_TEST(numbers_that_are_none_are_an_error)
+{
+    learning l;
+
+    learning_setup(&l, 40, 5, 2, 0.5);
+    ln__cache_row(&l.x, l.rows.more_at)[7] = NAN;
+    ck_assert_int_eq(learn(&l, 64, 1), LN_E_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(l.err.text, "did not converge"));
+    learning_teardown(&l);
+}
+END_TEST
+
+static double sigmoid(double z) { return 1 / (1 + exp(-z)); }
+
+/* All is right everywhere, so alpha alone speaks: every row leaves at once, held out or not. */
+START_TEST(gates_let_go_what_only_costs)
+{
+    learning l;
+    enum { EXITS = 2, N = 90 };
+    static float price[N * (EXITS + 1)], z[N * EXITS];
+    static uint8_t right[N * (EXITS + 1)];
+    static const double cost[] = { 0.2, 0.5, 1 };
+    ln__reporter reporter = ln__reporter_make(NULL, NULL);
+    ln_progress progress = ln__progress_make("gates");
+    ln__gates gates;
+
+    learning_setup(&l, N, 0, 2, 0);
+    ck_assert_int_eq(ln__gates_new(&gates, &l.ctx, LN_GATE_FEATURES, EXITS, NULL), LN_OK);
+    ln__gate_task task = { .rows = N, .exits = EXITS, .folds = FOLDS, .epochs = 60, .fold = l.fold, .price = price, .cost = cost, .right = right,
+                           .alpha = 0.5, .rate = 3e-3, .decay = 1e-2, .seed = 1, .objective = LN_OBJECTIVE_LEENET, .wide = true };
+    for (uint32_t e = 0; e < EXITS; e++) {
+        ln__gate_input *in = &task.input[e];
+
+        *in = (ln__gate_input){ .x = l.x.data, .own = INPUTS, .width = INPUTS, .mean = malloc(INPUTS * sizeof(float)),
+                                .scale = malloc(INPUTS * sizeof(float)), .cache = &l.x };
+        ln__cache_describe(&l.x, N, in->mean, in->scale);
+    }
+    ck_assert_int_eq(ln__gate_learn(&gates, z, &task, l.pool, &reporter, &progress, &l.ctx, &l.err), LN_OK);
+    for (size_t r = 0; r < N; r++) {
+        float hidden;
+
+        ck_assert_double_gt(sigmoid((double)z[r * EXITS]), 0.5);
+        ck_assert_float_gt(ln__gate_answer(&gates, 0, ln__cache_row(&l.x, r), &hidden), 0.5f);
+    }
+    for (uint32_t e = 0; e < EXITS; e++) {
+        free(task.input[e].mean);
+        free(task.input[e].scale);
+    }
+    ln__gates_free(&gates, &l.ctx);
+    learning_teardown(&l);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("wide");
@@ -139,6 +333,12 @@ int main(void)
     tcase_add_test(tc, answers_and_steps_equal_the_small_layer);
     tcase_add_test(tc, columns_are_described_in_place);
     tcase_add_test(tc, many_inputs_slow_the_rate);
+    tcase_add_test(tc, nothing_leaks_between_folds);
+    tcase_add_test(tc, rows_for_heads_alone_teach);
+    tcase_add_test(tc, a_rare_class_is_known_to_be_rare);
+    tcase_add_test(tc, batches_of_one_row_and_of_all);
+    tcase_add_test(tc, numbers_that_are_none_are_an_error);
+    tcase_add_test(tc, gates_let_go_what_only_costs);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

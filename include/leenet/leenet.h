@@ -447,13 +447,13 @@ LN_API ln_status ln_exit_get_info(const ln_model *model, uint32_t exit, ln_exit_
 
 typedef struct ln_train_options {
     size_t         struct_size;
-    uint64_t       seed;        /* same seed, build and machine: same heads */
+    uint64_t       seed;        /* same seed, build, machine and threads: same heads */
     uint32_t       threads;     /* 0: all */
     uint32_t       epochs;      /* of a head; 0: 20. The one best on rows held out is kept; at most 100000 */
     uint32_t       folds;       /* cross-fitting folds, 2..100; 0: 5 */
     uint32_t       batch;       /* rows a step, at most 1024, LN_HEAD_CONV at least 8; 0: 64 */
     double         learning_rate;   /* Adam; 0: 0.001, LN_HEAD_CONV 0.005, linear LN_HEAD_FLATTEN at most 8 / its inputs */
-    double         weight_decay;    /* decoupled; 0: 0.05; negative: none */
+    double         weight_decay;    /* decoupled, times the learning rate; 0: 0.05; negative: none */
     uint64_t       max_memory;  /* bytes for cached features, more go to a file; 0: 4 GiB */
     const char    *cache_folder;/* where that file goes, LN_E_IO before a row is read if it has no room; NULL: /tmp */
     ln_progress_fn progress;

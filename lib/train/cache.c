@@ -13,6 +13,8 @@
 
 static const double GB = 1e9;
 
+enum { FEW_PAGES = 16, READ_AHEAD = 1 << 17 };
+
 const char *ln__cache_folder(const ln__cache_place *place)
 {
     return place->folder ? place->folder : "/tmp";
@@ -132,28 +134,37 @@ ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, siz
     return LN_OK;
 }
 
-/* Advice is never an error. Mapped pages that are left stay in the system's cache as long as it has room. */
-static void advise(const ln__cache *cache, size_t row, int advice)
+/* The pages of a row; false where it is not mapped, or so short that others lie on its pages. */
+static bool pages_of(const ln__cache *cache, size_t row, uintptr_t *begin, uintptr_t *end)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    *begin = (uintptr_t)ln__cache_row(cache, row) / page * page;
+    *end = (uintptr_t)ln__cache_row(cache, row + 1);
+    return cache->mapped && *end - *begin >= FEW_PAGES * page;
+}
+
+/* Advice is never an error. The system takes no more of it at once than it would read ahead. */
+void ln__cache_ask(const ln__cache *cache, size_t row)
 {
     int saved = errno;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin, end;
+    uintptr_t begin, end;
 
-    if (!cache->mapped)
-        return;
-    begin = (uintptr_t)ln__cache_row(cache, row) / page * page;
-    end = (uintptr_t)ln__cache_row(cache, row + 1);
-    madvise((void *)begin, end - begin, advice);
+    if (pages_of(cache, row, &begin, &end))
+        for (; begin < end; begin += READ_AHEAD)
+            madvise((void *)begin, LN__MIN((uintptr_t)READ_AHEAD, end - begin), MADV_WILLNEED);
     errno = saved;
 }
 
-void ln__cache_ask(const ln__cache *cache, size_t row)
-{
-    advise(cache, row, MADV_WILLNEED);
-}
-
+/* What is left stays in the system's cache as long as it has room. */
 void ln__cache_leave(const ln__cache *cache, size_t row)
 {
-    advise(cache, row, MADV_DONTNEED);
+    int saved = errno;
+    uintptr_t begin, end;
+
+    if (pages_of(cache, row, &begin, &end))
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+    errno = saved;
 }
 
 void ln__cache_return(ln__cache *cache, ln__cache_place *place)

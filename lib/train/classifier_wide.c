@@ -140,30 +140,42 @@ static double wide_loss(void *problem)
     return ln__classifier_calibrated_loss(f->c, f->c->logits);
 }
 
+static size_t in_order(const wide_fit *f, size_t at, uint32_t *places)
+{
+    const ln__classifier_task *t = f->c->task;
+    size_t n = at < t->rows->rows ? LN__MIN((size_t)t->batch, t->rows->rows - at) : 0;
+
+    for (size_t i = 0; i < n; i++)
+        places[i] = (uint32_t)(at + i);
+    ln__wide_ask(&f->wide, places, n);
+    return n;
+}
+
 /* Every row's held-out answer by the kept parameters. */
 static ln_status answer_held(wide_fit *f, ln__fit_result *result, ln_error *err)
 {
     ln__classifying *c = f->c;
     const ln__classifier_task *t = c->task;
     double loss[LN__MAX_FOLDS] = { 0 }, right[LN__MAX_FOLDS] = { 0 };
-    size_t rows = t->rows->rows;
+    size_t rows = t->rows->rows, coming, n;
     ln_status st = LN_OK;
 
     memcpy(f->wide.w, f->best_w, models_of(t) * t->classes * f->wide.inputs * sizeof(float));
     memcpy(f->wide.bias, f->best_bias, models_of(t) * t->classes * sizeof(float));
-    for (size_t at = 0; st == LN_OK && at < rows; at += t->batch) {
-        size_t n = LN__MIN((size_t)t->batch, rows - at);
-
-        for (size_t i = 0; i < n; i++)
-            f->places[i] = (uint32_t)(at + i);
+    coming = in_order(f, 0, f->next);
+    for (size_t at = 0; st == LN_OK && (n = coming) > 0; at += n) {
+        memcpy(f->places, f->next, n * sizeof *f->places);
+        coming = in_order(f, at + n, f->next);
         st = ln__wide_forward(&f->wide, f->places, n, f->z, err);
         if (st == LN_OK)
             note_held(f, n, c->best, loss, right);
         ln__wide_leave(&f->wide, f->places, n);
     }
-    result->accuracy = 0;
-    for (uint32_t m = 0; m < t->folds; m++)
+    result->loss = result->accuracy = 0;
+    for (uint32_t m = 0; m < t->folds; m++) {
+        result->loss += loss[m] / (double)rows;
         result->accuracy += right[m] / (double)rows;
+    }
     return st;
 }
 
@@ -219,6 +231,8 @@ ln_status ln__classifier_fit_wide(ln__classifying *c, ln__fit_result *result, ln
         st = ln__fit_run(result, &fit, t->rows->rows, pool, reporter, progress, c->ctx, err);
     if (st == LN_OK)
         st = answer_held(&f, result, err);
+    if (st == LN_OK)
+        st = ln__fit_check(result, progress, err);
     if (st == LN_OK) {
         size_t count = t->classes * f.wide.inputs;
 

@@ -53,6 +53,12 @@ static void judge_epoch(const fitting *f, size_t rows, ln__fit_result *now)
         now->loss = f->fit->loss(f->fit->problem);
 }
 
+ln_status ln__fit_check(const ln__fit_result *result, const ln_progress *progress, ln_error *err)
+{
+    return isfinite(result->loss) ? LN_OK : ln__fail(err, LN_E_ARGUMENT, "training for '%s' did not converge: the loss is no number; lower "
+                                                     "the learning rate", progress->stage);
+}
+
 static ln_status run_epochs(ln__fit_result *best, fitting *f, size_t rows, ln__pool *pool, ln__reporter *reporter,
                             ln_progress *progress, ln_error *err)
 {
@@ -83,9 +89,7 @@ static ln_status run_epochs(ln__fit_result *best, fitting *f, size_t rows, ln__p
         if (last)
             break;
     }
-    if (st == LN_OK && !isfinite(best->loss))
-        st = ln__fail(err, LN_E_ARGUMENT, "training for '%s' did not converge: the loss is no number; lower the learning rate", progress->stage);
-    return st;
+    return st == LN_OK ? ln__fit_check(best, progress, err) : st;
 }
 
 ln_status ln__fit_run(ln__fit_result *out, const ln__fit *fit, size_t rows, ln__pool *pool, ln__reporter *reporter,

@@ -23,7 +23,7 @@ typedef struct ln__gate_task {
     double          alpha, rate, decay;
     uint64_t        seed;
     int32_t         objective;  /* LN_OBJECTIVE_* */
-    bool            wide;       /* linear gates on rows of caches, so long that all folds learn from a row whenever it is read */
+    bool            wide;       /* linear gates on rows of caches: those of all folds learn from a row whenever it is read */
 } ln__gate_task;
 
 /* Gates while they learn. */

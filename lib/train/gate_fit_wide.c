@@ -51,6 +51,7 @@ static size_t gather(const wide_gates *w, const uint32_t *rows, size_t n, uint32
     return count;
 }
 
+/* z may be NULL. */
 static void note_held(const wide_gates *w, const uint32_t *rows, size_t n, float *z, double *loss)
 {
     const ln__gate_task *t = w->g->task;
@@ -61,7 +62,7 @@ static void note_held(const wide_gates *w, const uint32_t *rows, size_t n, float
 
         if (count > 0)
             loss[m] += (double)count * ln__gating_loss(w->g, w->own_z, w->target, count, NULL);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; z && i < count; i++)
             memcpy(z + rows[picked[i]] * t->exits, w->own_z + i * t->exits, t->exits * sizeof(float));
     }
 }
@@ -93,7 +94,7 @@ static void leave(const wide_gates *w, const uint32_t *rows, size_t n)
         ln__wide_leave(&w->exit[e], rows, n);
 }
 
-static ln_status learn(wide_gates *w, const uint32_t *rows, size_t n, double rate, ln_error *err)
+static ln_status learn(wide_gates *w, const uint32_t *rows, size_t n, uint32_t epoch, ln_error *err)
 {
     const ln__gate_task *t = w->g->task;
     ln_status st = LN_OK;
@@ -102,7 +103,8 @@ static ln_status learn(wide_gates *w, const uint32_t *rows, size_t n, double rat
     for (uint32_t m = 0; m < t->folds; m++)
         add_gradient(w, rows, n, m);
     for (uint32_t e = 0; st == LN_OK && e < t->exits; e++)
-        st = ln__wide_step(&w->exit[e], rows, n, at(w, w->dz, e, 0, 0), (float)ln__wide_rate(rate, w->exit[e].inputs), (float)t->decay, err);
+        st = ln__wide_step(&w->exit[e], rows, n, at(w, w->dz, e, 0, 0),
+                           ln__rate_at(ln__wide_rate(t->rate, w->exit[e].inputs), epoch, t->epochs), (float)t->decay, err);
     return st;
 }
 
@@ -110,7 +112,6 @@ static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double 
 {
     wide_gates *w = problem;
     const ln__gate_task *t = w->g->task;
-    double rate = (double)ln__rate_at(t->rate, epoch, t->epochs);
     ln_status st = LN_OK;
 
     right[0] = NAN;             /* gates have no accuracy of their own */
@@ -124,8 +125,8 @@ static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double 
         st = forward(w, rows, n, err);
         if (st < 0)
             break;
-        note_held(w, rows, n, w->g->z, loss);
-        st = learn(w, rows, n, rate, err);
+        note_held(w, rows, n, NULL, loss);
+        st = learn(w, rows, n, epoch, err);
         leave(w, rows, n);
     }
     return st;
@@ -159,7 +160,7 @@ static void take_back(const wide_gates *w, uint32_t fold)
 }
 
 /* Every row's held-out arguments by the kept parameters. */
-static ln_status answer_held(wide_gates *w, ln_error *err)
+static ln_status answer_held(wide_gates *w, ln__fit_result *result, ln_error *err)
 {
     const ln__gate_task *t = w->g->task;
     double loss[LN__MAX_FOLDS] = { 0 };
@@ -167,15 +168,22 @@ static ln_status answer_held(wide_gates *w, ln_error *err)
 
     for (uint32_t m = 0; m < t->folds; m++)
         take_back(w, m);
+    for (size_t r = 0; r < t->rows; r++)
+        w->order[r] = (uint32_t)r;
+    ask(w, 0);
     for (size_t first = 0; st == LN_OK && first < t->rows; first += BATCH) {
         const uint32_t *rows = w->order + first;
         size_t n = LN__MIN((size_t)BATCH, t->rows - first);
 
+        ask(w, first + BATCH);
         st = forward(w, rows, n, err);
         if (st == LN_OK)
             note_held(w, rows, n, w->g->best_z, loss);
         leave(w, rows, n);
     }
+    result->loss = 0;
+    for (uint32_t m = 0; m < t->folds; m++)
+        result->loss += loss[m] / (double)t->rows;
     return st;
 }
 
@@ -233,7 +241,9 @@ ln_status ln__gating_fit_wide(ln__gating *g, ln__pool *pool, ln__reporter *repor
     if (st == LN_OK)
         st = ln__fit_run(&result, &fit, t->rows, pool, reporter, progress, g->ctx, err);
     if (st == LN_OK)
-        st = answer_held(&w, err);
+        st = answer_held(&w, &result, err);
+    if (st == LN_OK)
+        st = ln__fit_check(&result, progress, err);
     wide_free(&w);
     return st;
 }

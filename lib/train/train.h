@@ -135,12 +135,14 @@ typedef struct ln__fit {
     ln_status (*epoch)(void *problem, uint32_t model, uint32_t epoch, ln_error *err);   /* any thread; one per model */
     ln_status (*judge)(void *problem, uint32_t model, double *loss, double *right, ln_error *err);  /* sums over held-out rows */
     void      (*keep)(void *problem, uint32_t model);   /* this epoch is the best so far */
-    /* In place of both: an epoch of all models. Adds to the sums of each fold [folds]; what is judged with models that are still
+    /* In place of both: an epoch of all models, and each fold's sums [folds], zero before. What is judged by models that are still
      * learning counts as the epoch's. */
     ln_status (*together)(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err);
     double    (*loss)(void *problem);   /* over all held-out rows, for choosing the epoch; NULL: judge's mean */
 } ln__fit;
 typedef struct ln__fit_result { double loss, accuracy; uint32_t epoch; } ln__fit_result;
+/* LN_E_ARGUMENT where the loss is no number. */
+ln_status ln__fit_check(const ln__fit_result *result, const ln_progress *progress, ln_error *err);
 ln_status ln__fit_run(ln__fit_result *out, const ln__fit *fit, size_t rows, ln__pool *pool, ln__reporter *reporter,
                       ln_progress *progress, const ln__ctx *ctx, ln_error *err);
 
@@ -171,7 +173,7 @@ typedef struct ln__classifier_task {
     int64_t         inputs, positions;
     const ln__head *head;       /* whose convolutions learn in front of the layers; NULL: none */
     bool            relu;
-    bool            wide;       /* so many inputs that all models learn from a row whenever it is read; one linear layer, no dropout */
+    bool            wide;       /* all models learn from a row whenever it is read; one linear layer, one position, no dropout */
     double          rate, decay;
     double          smoothing;  /* of labels, 0..1 */
     double          dropout;    /* of inputs, 0..1 */

@@ -206,10 +206,11 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
     progress.exit = e;
     ln__classifier_task task = task_for(job, features, head->mlp.inputs, (uint32_t)head->mlp.hidden, e + 1);
     task.head = head->kind == LN_HEAD_CONV ? head : NULL;
-    task.wide = head->kind == LN_HEAD_FLATTEN && head->mlp.hidden == 0 && task.dropout == 0;
+    bool linear = head->kind == LN_HEAD_FLATTEN && head->mlp.hidden == 0;
+    task.wide = linear && task.dropout == 0;
     if (task.head && !(job->options.learning_rate > 0))
         task.rate = USUAL_CONV_RATE;
-    if (task.wide && !(job->options.learning_rate > 0))
+    if (linear && !(job->options.learning_rate > 0))
         task.rate = ln__wide_rate(USUAL_RATE, (size_t)task.inputs);
     ln_status st = ln__classifier_train(&learned.mlp, &learned.conv, job->training->logits[e], &result, &task, job->pool, &job->reporter, &progress,
                                         &model->ctx, err);

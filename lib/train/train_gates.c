@@ -212,15 +212,6 @@ static bool joins_margin(const gates_job *job)
            (o->objective == LN_OBJECTIVE_INDUCTION || o->objective == LN_OBJECTIVE_LEENET);
 }
 
-static bool is_wide(const gates_job *job)
-{
-    bool wide = job->options.input == LN_GATE_FEATURES && job->options.hidden == 0;
-
-    for (uint32_t e = 0; e < job->model->n_exits; e++)
-        wide = wide && job->model->exits[e].head.kind == LN_HEAD_FLATTEN;
-    return wide;
-}
-
 static ln_status train_point(gates_job *job, size_t i, ln_error *err)
 {
     ln_model *model = job->model;
@@ -303,7 +294,7 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     job.task.rate = 3e-3;
     job.task.decay = 1e-2;
     job.task.seed = job.options.seed;
-    job.task.wide = is_wide(&job);
+    job.task.wide = job.options.input == LN_GATE_FEATURES && job.options.hidden == 0;
     choose_scored(&job);
     for (size_t i = 0; st == LN_OK && i < job.options.n_alphas; i++)
         st = train_point(&job, i, err);

@@ -3,15 +3,19 @@
 
 #include <string.h>
 
-/* Inputs at once: a batch of them, their weights, moments and gradient stay in a core's cache. */
-enum { COLUMNS = 1024 };
+/* Inputs at once, so that a batch of them and their gradient stay in a core's cache. */
+enum { MOST_COLUMNS = 1024, LEAST_COLUMNS = 64, GRADIENT = 1 << 17 };
 
-/* Of all weights of an output together: Adam moves each by the rate, and what many inputs say by as many. */
-static const double MOST_RATES = 8.0;
+/* How far one step of Adam may move an answer, inputs being about 1 in size. */
+static const double MOST_MOVE = 8.0;
+
+/* How far the bias moves, of what all weights together do: so many of them know rows by heart before a bias that moves like one of
+ * them has gone anywhere. */
+static const float BIAS_SHARE = 0.125f;
 
 struct ln__wide_worker {
-    float    *tile;             /* [most][COLUMNS] standardised */
-    float    *gradient;         /* [outputs][COLUMNS] */
+    float    *tile;             /* [most][columns] standardised */
+    float    *gradient;         /* [outputs][columns] */
     float    *z;                /* [most][outputs] of this worker's columns */
     ln_status status;
     ln_error  error;
@@ -35,7 +39,7 @@ static void take_tile(const wide_call *call, float *tile, size_t first, size_t c
 
     for (size_t i = 0; i < call->n; i++) {
         const float *restrict from = ln__cache_row(wide->x, call->places[i]) + first;
-        float *restrict to = tile + i * COLUMNS;
+        float *restrict to = tile + i * wide->columns;
 
         for (size_t k = 0; k < count; k++)
             to[k] = (from[k] - mean[k]) * scale[k];
@@ -47,7 +51,7 @@ static ln_status forward_columns(const wide_call *call, ln__wide_worker *worker,
     const ln__wide *wide = call->wide;
 
     take_tile(call, worker->tile, first, count);
-    return ln__gemm(false, true, (int64_t)call->n, (int64_t)wide->outputs, (int64_t)count, 1.0f, worker->tile, COLUMNS,
+    return ln__gemm(false, true, (int64_t)call->n, (int64_t)wide->outputs, (int64_t)count, 1.0f, worker->tile, (int64_t)wide->columns,
                     wide->w + first, (int64_t)wide->inputs, 1.0f, worker->z, (int64_t)wide->outputs, &worker->error);
 }
 
@@ -57,9 +61,9 @@ static ln_status step_columns(const wide_call *call, ln__wide_worker *worker, si
 
     take_tile(call, worker->tile, first, count);
     ln_status st = ln__gemm(true, false, (int64_t)wide->outputs, (int64_t)count, (int64_t)call->n, 1.0f, call->dz, (int64_t)wide->outputs,
-                            worker->tile, COLUMNS, 0.0f, worker->gradient, COLUMNS, &worker->error);
+                            worker->tile, (int64_t)wide->columns, 0.0f, worker->gradient, (int64_t)wide->columns, &worker->error);
     for (size_t o = 0; st == LN_OK && o < wide->outputs; o++)
-        ln__adam_move(&wide->of_w, &call->pace, o * wide->inputs + first, count, wide->w, worker->gradient + o * COLUMNS);
+        ln__adam_move(&wide->of_w, &call->pace, o * wide->inputs + first, count, wide->w, worker->gradient + o * wide->columns);
     return st;
 }
 
@@ -73,8 +77,8 @@ static void work_columns(uint32_t number, void *payload)
     int omp = ln__omp_enter(1);
 
     worker->status = LN_OK;
-    for (size_t first = number * COLUMNS; worker->status == LN_OK && first < wide->inputs; first += wide->workers * COLUMNS)
-        worker->status = work->columns(work->call, worker, first, LN__MIN((size_t)COLUMNS, wide->inputs - first));
+    for (size_t first = number * wide->columns; worker->status == LN_OK && first < wide->inputs; first += wide->workers * wide->columns)
+        worker->status = work->columns(work->call, worker, first, LN__MIN(wide->columns, wide->inputs - first));
     ln__omp_leave(omp);
 }
 
@@ -95,7 +99,7 @@ static ln_status run(const wide_call *call, columns_fn columns, ln_error *err)
 
 double ln__wide_rate(double rate, size_t inputs)
 {
-    return LN__MIN(rate, MOST_RATES / (double)inputs);
+    return LN__MIN(rate, MOST_MOVE / (double)inputs);
 }
 
 void ln__wide_ask(const ln__wide *wide, const uint32_t *places, size_t n)
@@ -137,7 +141,7 @@ ln_status ln__wide_step(ln__wide *wide, const uint32_t *places, size_t n, const 
             sum[o] += dz[i * wide->outputs + o];
     }
     if (st == LN_OK)
-        ln__adam_step(&wide->of_bias, wide->bias, sum, rate, decay);
+        ln__adam_step(&wide->of_bias, wide->bias, sum, BIAS_SHARE * rate * (float)wide->inputs, 0.0f);
     return st;
 }
 
@@ -179,19 +183,28 @@ static ln_status take_memory(ln__wide *wide, ln_error *err)
     for (uint32_t i = 0; ok && i < wide->workers; i++) {
         ln__wide_worker *worker = &wide->worker[i];
 
-        worker->tile = ln__array(ctx, wide->most, COLUMNS * sizeof(float));
-        worker->gradient = ln__array(ctx, wide->outputs, COLUMNS * sizeof(float));
+        worker->tile = ln__array(ctx, wide->most, wide->columns * sizeof(float));
+        worker->gradient = ln__array(ctx, wide->outputs, wide->columns * sizeof(float));
         worker->z = ln__array(ctx, wide->most, wide->outputs * sizeof(float));
         ok = worker->tile && worker->gradient && worker->z;
     }
     return ok ? LN_OK : ln__fail_nomem(err, ctx, params * sizeof(float));
 }
 
+static void share_columns(ln__wide *wide)
+{
+    uint32_t threads = ln__pool_size(wide->pool);
+    size_t each = (wide->inputs + threads - 1) / threads, most = LN__MIN((size_t)MOST_COLUMNS, GRADIENT / wide->outputs);
+
+    wide->columns = LN__MAX((size_t)LEAST_COLUMNS, LN__MIN(most, each));
+    wide->workers = (uint32_t)LN__MIN((size_t)threads, (wide->inputs + wide->columns - 1) / wide->columns);
+}
+
 ln_status ln__wide_new(ln__wide *out, const ln__cache *x, size_t outputs, size_t most, ln__pool *pool, const ln__ctx *ctx,
                        ln_error *err)
 {
-    *out = (ln__wide){ .ctx = ctx, .pool = pool, .x = x, .inputs = x->width, .outputs = outputs, .most = most,
-                       .workers = ln__pool_size(pool) };
+    *out = (ln__wide){ .ctx = ctx, .pool = pool, .x = x, .inputs = x->width, .outputs = outputs, .most = most };
+    share_columns(out);
     ln_status st = take_memory(out, err);
     if (st < 0)
         ln__wide_free(out);

@@ -17,6 +17,7 @@ typedef struct ln__wide {
     ln__adam  of_w, of_bias;
     ln__wide_worker *worker;    /* [workers] */
     uint32_t  workers;
+    size_t    columns;          /* inputs that a worker takes at once */
 } ln__wide;
 
 /* Zeros; `mean` and `scale` are the caller's to fill. */
@@ -29,7 +30,7 @@ void      ln__wide_ask(const ln__wide *wide, const uint32_t *places, size_t n);
 void      ln__wide_leave(const ln__wide *wide, const uint32_t *places, size_t n);
 /* z [n][outputs] of rows at these places of the cache. */
 ln_status ln__wide_forward(ln__wide *wide, const uint32_t *places, size_t n, float *z, ln_error *err);
-/* One step of Adam from dz [n][outputs] of the same rows. */
+/* One step of Adam from dz [n][outputs] of the same rows. Biases do not decay. */
 ln_status ln__wide_step(ln__wide *wide, const uint32_t *places, size_t n, const float *dz, float rate, float decay, ln_error *err);
 
 #endif
