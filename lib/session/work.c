@@ -107,14 +107,15 @@ static void move_row(ln__lane_pool *pool, size_t from, size_t to)
     pool->slot[to] = pool->slot[from];
 }
 
-/* Head and gate of the exit the last k rows of the pool have reached; survivors stay, packed. */
+/* Head and gate of the exit the last k rows of the pool have reached. Survivors stay packed: from the end on, so that a row that leaves
+ * makes one other move at most. */
 static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, int64_t k)
 {
     const ln_session *session = lane->session;
     const ln__head *head = &session->model->exits[exit].head;
     double begin = ln__now();
     uint64_t answered = lane->answered;
-    size_t first = pool->count - (size_t)k, keep = first;
+    size_t first = pool->count - (size_t)k;
     ln__view view;
     ln_status st = ln__engine_view(&view, session->runnable->engine, pool->values[0], k, &lane->error);
 
@@ -125,15 +126,11 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
         return LN_OK;           /* nobody would read what the head says */
     view.data = pool->data[0] + first * pool->row_floats[0];
     ln__head_describe(head, &view, lane->maps, lane->features);
-    for (int64_t i = 0; i < k; i++) {
+    for (int64_t i = k; i-- > 0;) {
         size_t at = first + (size_t)i;
-        if (exit_row(lane, exit, pool, at, lane->features + i * head->mlp.inputs))
-            continue;
-        if (keep != at)
-            move_row(pool, at, keep);
-        keep++;
+        if (exit_row(lane, exit, pool, at, lane->features + i * head->mlp.inputs) && at != --pool->count)
+            move_row(pool, pool->count, at);
     }
-    pool->count = keep;
     double seconds = ln__now() - begin;
     lane->head_seconds[exit] += seconds;
     if (lane->answered - answered == (uint64_t)k)   /* else it took less than an answer here would */
