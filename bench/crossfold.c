@@ -1,8 +1,10 @@
 /* crossfold.c - what models lose within budgets of time, each judged on the rows it was not trained on.
  *
- *     build/bench/crossfold [-p POLICY,POLICY...] MODEL DATA [MODEL DATA]...
+ *     build/bench/crossfold [-p POLICY,POLICY...] [-s SEEDS] MODEL DATA [MODEL DATA]...
  *
- * MODEL is what `leenet train` made without the rows of DATA (of a cross-validation: MODEL of :not=K/5, DATA :part=K/5).
+ * MODEL is what `leenet train` made without the rows of DATA (of a cross-validation: MODEL of :not=K/5, DATA :part=K/5). With -s
+ * the list names the same DATA in the same order SEEDS times, with the models of one seed each time: a row's outcomes are
+ * averaged over them, and it is drawn with all of them.
  * Every row is run through all exits once and each policy's settings are replayed. Prints in Markdown, with 95 % bootstrap
  * intervals over all rows:
  *   - loss against the plain network where exactly the budget is spent: the two settings of a model whose time encloses it,
@@ -155,6 +157,31 @@ static void judge(const char *path, const char *spec, const int32_t *policy, int
     ln_model_free(model);
 }
 
+static void average(double *column, size_t rows, int seeds)
+{
+    for (size_t r = 0; r < rows; r++) {
+        double sum = 0;
+
+        for (int s = 0; s < seeds; s++)
+            sum += column[(size_t)s * rows + r];
+        column[r] = sum / seeds;
+    }
+}
+
+static void average_seeds(int policies, int seeds)
+{
+    size_t rows = rows_seen / (size_t)seeds;
+
+    average(plain_right, rows, seeds);
+    for (int p = 0; p < policies; p++)
+        for (int b = 0; b < GRID; b++) {
+            average(records[p].spent[b], rows, seeds);
+            average(records[p].asked[b], rows, seeds);
+            records[p].time[b] /= seeds;
+        }
+    rows_seen = rows;
+}
+
 /* ---- Figures -------------------------------------------------------------------------------- */
 
 typedef struct interval { double mean, low, high; } interval;
@@ -266,25 +293,45 @@ static int read_policies(char *list, int32_t *policy)
     return count;
 }
 
+static int usage(void)
+{
+    fprintf(stderr, "usage: crossfold [-p POLICY,POLICY...] [-s SEEDS] MODEL DATA [MODEL DATA]...\n"
+                    "With -s the same DATA in the same order for every seed.\n");
+    return 2;
+}
+
+/* Whether the DATA of every seed are those of the first. */
+static bool repeats(char **pairs, int count, int seeds)
+{
+    if (seeds < 1 || count < 2 || count % (2 * seeds))
+        return false;
+    for (int i = count / seeds; i < count; i += 2)
+        if (strcmp(pairs[i + 1], pairs[i % (count / seeds) + 1]))
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     int32_t policy[MOST_POLICIES] = { LN_POLICY_GATE };
-    int policies = 1, at = 1;
+    int policies = 1, seeds = 1, at = 1;
 
-    if (argc > 2 && strcmp(argv[1], "-p") == 0) {
-        policies = read_policies(argv[2], policy);
-        at = 3;
-    }
-    if (at >= argc || (argc - at) % 2 || policies == 0) {
-        fprintf(stderr, "usage: crossfold [-p POLICY,POLICY...] MODEL DATA [MODEL DATA]...\n");
-        return 2;
-    }
+    for (; at + 1 < argc && argv[at][0] == '-'; at += 2)
+        if (strcmp(argv[at], "-p") == 0)
+            policies = read_policies(argv[at + 1], policy);
+        else if (strcmp(argv[at], "-s") == 0)
+            seeds = atoi(argv[at + 1]);
+        else
+            return usage();
+    if (policies == 0 || !repeats(argv + at, argc - at, seeds))
+        return usage();
     for (; at < argc; at += 2)
         judge(argv[at], argv[at + 1], policy, policies);
+    average_seeds(policies, seeds);
     double plain = 0;
     for (size_t r = 0; r < rows_seen; r++)
         plain += 100 * plain_right[r] / (double)rows_seen;
-    printf("%zu rows; plain network %.2f %%\n\n", rows_seen, plain);
+    printf("%zu rows, %d seed%s; plain network %.2f %%\n\n", rows_seen, seeds, seeds > 1 ? "s" : "", plain);
     print_losses(policy, policies);
     if (policies > 1)
         print_differences(policy, policies);
