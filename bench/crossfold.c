@@ -9,6 +9,7 @@
  * intervals over all rows:
  *   - loss against the plain network where exactly the budget is spent: the two settings of a model whose time encloses it,
  *     mixed; and at the setting that the model's `--budget` leads to, with the time it takes;
+ *   - the same at the trained point that the rows of training put nearest below half of the time;
  *   - the first policy minus each of the others at 20 budgets, 5 % to 100 %, those left out that no setting keeps, both ways. */
 #include <leenet/leenet.h>
 
@@ -28,9 +29,13 @@ typedef struct record {
     bool    lacks[GRID];        /* no setting keeps it */
 } record;
 
+/* At the points whose expected time is nearest below half. */
+typedef struct half_record { double *right, expected, time; bool lacks; } half_record;   /* times summed over rows */
+
 static ln_error err;
 static size_t rows_seen;
 static double *plain_right;
+static half_record half;
 static record records[MOST_POLICIES];
 static uint64_t random_state = 0x9e3779b97f4a7c15u;
 
@@ -128,6 +133,36 @@ static void judge_policy(record *to, const ln_answers *answers, const ln_model *
     free(all.right);
 }
 
+/* Points that were trained; those of other policies hold thresholds of settings alone. */
+static void judge_half(const ln_answers *answers, const ln_model *model)
+{
+    size_t rows = ln_answers_rows(answers);
+    uint32_t points = ln_model_point_count(model), nearest = points;
+    double expected = 0;
+
+    for (uint32_t p = 0; p < points; p++) {
+        ln_point_info info = LN_POINT_INFO_INIT;
+
+        must(ln_point_get_info(model, p, &info, &err));
+        if (info.policy == LN_POLICY_GATE && info.time_share < 0.5 && info.time_share > expected) {
+            nearest = p;
+            expected = info.time_share;
+        }
+    }
+    grow(&half.right, rows_seen + rows);
+    half.lacks = half.lacks || nearest == points;
+    if (nearest == points)
+        return;
+    ln_evaluation sum = LN_EVALUATION_INIT;
+    ln_result *results = need(malloc(rows * sizeof *results));
+    must(ln_answers_replay_point(answers, nearest, results, &sum, &err));
+    for (size_t r = 0; r < rows; r++)
+        half.right[rows_seen + r] = results[r].label == ln_answers_label(answers, r);
+    half.expected += expected * (double)rows;
+    half.time += sum.time_share * (double)rows;
+    free(results);
+}
+
 static void judge(const char *path, const char *spec, const int32_t *policy, int policies)
 {
     ln_answers_options options = LN_ANSWERS_OPTIONS_INIT;
@@ -148,6 +183,7 @@ static void judge(const char *path, const char *spec, const int32_t *policy, int
         }
     for (int p = 0; p < policies; p++)
         judge_policy(&records[p], answers, model, policy[p]);
+    judge_half(answers, model);
     grow(&plain_right, rows_seen + rows);
     for (size_t r = 0; r < rows; r++)
         plain_right[rows_seen + r] = ln_answers_choice(answers, end, r, NULL) == ln_answers_label(answers, r);
@@ -173,6 +209,9 @@ static void average_seeds(int policies, int seeds)
     size_t rows = rows_seen / (size_t)seeds;
 
     average(plain_right, rows, seeds);
+    average(half.right, rows, seeds);
+    half.expected /= seeds;
+    half.time /= seeds;
     for (int p = 0; p < policies; p++)
         for (int b = 0; b < GRID; b++) {
             average(records[p].spent[b], rows, seeds);
@@ -230,6 +269,17 @@ static void print_losses(const int32_t *policy, int policies)
             printf("%.2f (%.2f..%.2f) | %.2f (%.2f..%.2f) | %.3f |\n", spent.mean, spent.low, spent.high, asked.mean, asked.low, asked.high,
                    r->time[b] / (double)rows_seen);
         }
+}
+
+static void print_half(void)
+{
+    if (half.lacks) {
+        printf("\nA model has no trained point below half of the time.\n");
+        return;
+    }
+    interval loss = difference(plain_right, half.right);
+    printf("\nTrained point expected nearest below half of the time: expected %.3f, time %.3f, loss %.2f (%.2f..%.2f)\n",
+           half.expected / (double)rows_seen, half.time / (double)rows_seen, loss.mean, loss.low, loss.high);
 }
 
 /* The first policy minus policy p, from what each gives at every budget of the grid. */
@@ -333,6 +383,7 @@ int main(int argc, char **argv)
         plain += 100 * plain_right[r] / (double)rows_seen;
     printf("%zu rows, %d seed%s; plain network %.2f %%\n\n", rows_seen, seeds, seeds > 1 ? "s" : "", plain);
     print_losses(policy, policies);
+    print_half();
     if (policies > 1)
         print_differences(policy, policies);
     return 0;
