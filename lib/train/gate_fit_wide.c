@@ -108,14 +108,12 @@ static ln_status learn(wide_gates *w, const uint32_t *rows, size_t n, uint32_t e
     return st;
 }
 
-static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err)
+/* All rows in their order: held-out arguments to z (may be NULL), their losses to `loss`; in an epoch (0: none) the gates learn. */
+static ln_status pass(wide_gates *w, uint32_t epoch, float *z, double *loss, ln_error *err)
 {
-    wide_gates *w = problem;
     const ln__gate_task *t = w->g->task;
     ln_status st = LN_OK;
 
-    right[0] = NAN;             /* gates have no accuracy of their own */
-    ln__rng_shuffle(&w->rng, w->order, t->rows);
     ask(w, 0);
     for (size_t first = 0; st == LN_OK && first < t->rows; first += BATCH) {
         const uint32_t *rows = w->order + first;
@@ -123,13 +121,22 @@ static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double 
 
         ask(w, first + BATCH);
         st = forward(w, rows, n, err);
-        if (st < 0)
-            break;
-        note_held(w, rows, n, NULL, loss);
-        st = learn(w, rows, n, epoch, err);
+        if (st == LN_OK)
+            note_held(w, rows, n, z, loss);
+        if (st == LN_OK && epoch > 0)
+            st = learn(w, rows, n, epoch, err);
         leave(w, rows, n);
     }
     return st;
+}
+
+static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err)
+{
+    wide_gates *w = problem;
+
+    right[0] = NAN;             /* gates have no accuracy of their own */
+    ln__rng_shuffle(&w->rng, w->order, w->g->task->rows);
+    return pass(w, epoch, NULL, loss, err);
 }
 
 static void wide_keep(void *problem, uint32_t fold)
@@ -164,23 +171,12 @@ static ln_status answer_held(wide_gates *w, ln__fit_result *result, ln_error *er
 {
     const ln__gate_task *t = w->g->task;
     double loss[LN__MAX_FOLDS] = { 0 };
-    ln_status st = LN_OK;
 
     for (uint32_t m = 0; m < t->folds; m++)
         take_back(w, m);
     for (size_t r = 0; r < t->rows; r++)
         w->order[r] = (uint32_t)r;
-    ask(w, 0);
-    for (size_t first = 0; st == LN_OK && first < t->rows; first += BATCH) {
-        const uint32_t *rows = w->order + first;
-        size_t n = LN__MIN((size_t)BATCH, t->rows - first);
-
-        ask(w, first + BATCH);
-        st = forward(w, rows, n, err);
-        if (st == LN_OK)
-            note_held(w, rows, n, w->g->best_z, loss);
-        leave(w, rows, n);
-    }
+    ln_status st = pass(w, 0, w->g->best_z, loss, err);
     result->loss = 0;
     for (uint32_t m = 0; m < t->folds; m++)
         result->loss += loss[m] / (double)t->rows;
