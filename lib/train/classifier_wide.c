@@ -11,8 +11,9 @@ typedef struct wide_fit {
     ln__wide  wide;
     ln__rng   rng;
     uint32_t *order;            /* rows, those for heads only among them */
-    size_t    n_order;
-    uint32_t *places, *next, *mine;     /* [batch] in the cache: of this batch, of the next; indices of rows that a model learns from */
+    uint32_t *places;           /* in the cache, of each row one of its forms */
+    size_t    n_order;          /* of both */
+    uint32_t *mine;             /* [batch] indices of rows that a model learns from */
     float    *z, *dz;           /* [batch][models][classes] */
     float    *mixed, *target;   /* [batch][classes] of one model */
     float    *best_w, *best_bias;       /* at the best epoch */
@@ -36,13 +37,13 @@ static const float *answer_of(const wide_fit *f, size_t i, uint32_t model)
 }
 
 /* One model's part of dz: mixup within the batch, as in classifier.c. Logits of mixed rows are mixed logits. */
-static void add_gradient(wide_fit *f, uint32_t model, size_t n)
+static void add_gradient(wide_fit *f, const uint32_t *places, size_t n, uint32_t model)
 {
     const ln__classifier_task *t = f->c->task;
     size_t classes = t->classes, count = 0, width = models_of(t) * classes;
 
     for (size_t i = 0; i < n; i++)
-        if (model == t->folds || fold_of(t, f->places[i]) != model)
+        if (model == t->folds || fold_of(t, places[i]) != model)
             f->mine[count++] = (uint32_t)i;
     if (count == 0)
         return;
@@ -53,8 +54,8 @@ static void add_gradient(wide_fit *f, uint32_t model, size_t n)
         size_t one = f->mine[i], other = f->mine[(i + shift) % count];
         const float *a = answer_of(f, one, model), *b = answer_of(f, other, model);
 
-        ln__classifier_target(t, f->places[one], share, f->target + i * classes);
-        ln__classifier_target(t, f->places[other], 1.0f - share, f->target + i * classes);
+        ln__classifier_target(t, places[one], share, f->target + i * classes);
+        ln__classifier_target(t, places[other], 1.0f - share, f->target + i * classes);
         for (size_t k = 0; k < classes; k++)
             f->mixed[i * classes + k] = share * a[k] + (1.0f - share) * b[k];
     }
@@ -69,14 +70,14 @@ static void add_gradient(wide_fit *f, uint32_t model, size_t n)
 }
 
 /* Held-out answers of a batch to `logits`; adds to sums over them. */
-static void note_held(const wide_fit *f, size_t n, float *logits, double *loss, double *right)
+static void note_held(const wide_fit *f, const uint32_t *places, size_t n, float *logits, double *loss, double *right)
 {
     const ln__classifier_task *t = f->c->task;
     size_t classes = t->classes;
 
     for (size_t i = 0; i < n; i++) {
-        uint32_t fold = fold_of(t, f->places[i]);
-        size_t row = f->places[i] % t->rows->stride;
+        uint32_t fold = fold_of(t, places[i]);
+        size_t row = places[i] % t->rows->stride;
 
         if (fold == t->folds)
             continue;
@@ -86,42 +87,52 @@ static void note_held(const wide_fit *f, size_t n, float *logits, double *loss, 
     }
 }
 
-/* Rows of the batch that begins at `at`, each in one of its forms, asked for so that they come from the disk meanwhile. */
-static size_t deal(wide_fit *f, size_t at, uint32_t *places)
+static ln_status learn(wide_fit *f, const uint32_t *places, size_t n, uint32_t epoch, ln_error *err)
 {
     const ln__classifier_task *t = f->c->task;
-    size_t n = at < f->n_order ? LN__MIN((size_t)t->batch, f->n_order - at) : 0;
 
-    for (size_t i = 0; i < n; i++)
-        places[i] = ln__classifier_form(t, &f->rng, f->order[at + i]);
-    ln__wide_ask(&f->wide, places, n);
-    return n;
+    memset(f->dz, 0, n * models_of(t) * t->classes * sizeof(float));
+    for (uint32_t m = 0; m < models_of(t); m++)
+        add_gradient(f, places, n, m);
+    return ln__wide_step(&f->wide, places, n, f->dz, ln__rate_at(t->rate, epoch, t->epochs), (float)t->decay, err);
+}
+
+static void ask(const wide_fit *f, size_t first, size_t rows)
+{
+    if (first < rows)
+        ln__wide_ask(&f->wide, f->places + first, LN__MIN((size_t)f->c->task->batch, rows - first));
+}
+
+/* The first `rows` of the places: held-out answers to `logits`, sums over them; in an epoch (0: none) the models learn. */
+static ln_status pass(wide_fit *f, size_t rows, uint32_t epoch, float *logits, double *loss, double *right, ln_error *err)
+{
+    size_t batch = f->c->task->batch;
+    ln_status st = LN_OK;
+
+    ask(f, 0, rows);
+    for (size_t first = 0; st == LN_OK && first < rows; first += batch) {
+        const uint32_t *places = f->places + first;
+        size_t n = LN__MIN(batch, rows - first);
+
+        ask(f, first + batch, rows);
+        st = ln__wide_forward(&f->wide, places, n, f->z, err);
+        if (st == LN_OK)
+            note_held(f, places, n, logits, loss, right);
+        if (st == LN_OK && epoch > 0)
+            st = learn(f, places, n, epoch, err);
+        ln__wide_leave(&f->wide, places, n);
+    }
+    return st;
 }
 
 static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err)
 {
     wide_fit *f = problem;
-    const ln__classifier_task *t = f->c->task;
-    float rate = ln__rate_at(t->rate, epoch, t->epochs);
-    size_t n, coming;
-    ln_status st = LN_OK;
 
     ln__rng_shuffle(&f->rng, f->order, f->n_order);
-    coming = deal(f, 0, f->next);
-    for (size_t at = 0; st == LN_OK && (n = coming) > 0; at += n) {
-        memcpy(f->places, f->next, n * sizeof *f->places);
-        coming = deal(f, at + n, f->next);
-        st = ln__wide_forward(&f->wide, f->places, n, f->z, err);
-        if (st < 0)
-            break;
-        note_held(f, n, f->c->logits, loss, right);
-        memset(f->dz, 0, n * models_of(t) * t->classes * sizeof(float));
-        for (uint32_t m = 0; m <= t->folds; m++)
-            add_gradient(f, m, n);
-        st = ln__wide_step(&f->wide, f->places, n, f->dz, rate, (float)t->decay, err);
-        ln__wide_leave(&f->wide, f->places, n);
-    }
-    return st;
+    for (size_t i = 0; i < f->n_order; i++)
+        f->places[i] = ln__classifier_form(f->c->task, &f->rng, f->order[i]);
+    return pass(f, f->n_order, epoch, f->c->logits, loss, right, err);
 }
 
 static void wide_keep(void *problem, uint32_t model)
@@ -140,37 +151,19 @@ static double wide_loss(void *problem)
     return ln__classifier_calibrated_loss(f->c, f->c->logits);
 }
 
-static size_t in_order(const wide_fit *f, size_t at, uint32_t *places)
-{
-    const ln__classifier_task *t = f->c->task;
-    size_t n = at < t->rows->rows ? LN__MIN((size_t)t->batch, t->rows->rows - at) : 0;
-
-    for (size_t i = 0; i < n; i++)
-        places[i] = (uint32_t)(at + i);
-    ln__wide_ask(&f->wide, places, n);
-    return n;
-}
-
 /* Every row's held-out answer by the kept parameters. */
 static ln_status answer_held(wide_fit *f, ln__fit_result *result, ln_error *err)
 {
     ln__classifying *c = f->c;
     const ln__classifier_task *t = c->task;
     double loss[LN__MAX_FOLDS] = { 0 }, right[LN__MAX_FOLDS] = { 0 };
-    size_t rows = t->rows->rows, coming, n;
-    ln_status st = LN_OK;
+    size_t rows = t->rows->rows;
 
     memcpy(f->wide.w, f->best_w, models_of(t) * t->classes * f->wide.inputs * sizeof(float));
     memcpy(f->wide.bias, f->best_bias, models_of(t) * t->classes * sizeof(float));
-    coming = in_order(f, 0, f->next);
-    for (size_t at = 0; st == LN_OK && (n = coming) > 0; at += n) {
-        memcpy(f->places, f->next, n * sizeof *f->places);
-        coming = in_order(f, at + n, f->next);
-        st = ln__wide_forward(&f->wide, f->places, n, f->z, err);
-        if (st == LN_OK)
-            note_held(f, n, c->best, loss, right);
-        ln__wide_leave(&f->wide, f->places, n);
-    }
+    for (size_t r = 0; r < rows; r++)
+        f->places[r] = (uint32_t)r;
+    ln_status st = pass(f, rows, 0, c->best, loss, right, err);
     result->loss = result->accuracy = 0;
     for (uint32_t m = 0; m < t->folds; m++) {
         result->loss += loss[m] / (double)rows;
@@ -191,8 +184,7 @@ static ln_status wide_init(wide_fit *f, ln__pool *pool, ln_error *err)
     ln__cache_describe(t->x, rows, f->wide.mean, f->wide.scale);
     f->rng = ln__rng_make(t->seed, 100);
     f->order = ln__array(ctx, rows + t->rows->more, sizeof *f->order);
-    f->places = ln__array(ctx, t->batch, sizeof *f->places);
-    f->next = ln__array(ctx, t->batch, sizeof *f->next);
+    f->places = ln__array(ctx, rows + t->rows->more, sizeof *f->places);
     f->mine = ln__array(ctx, t->batch, sizeof *f->mine);
     f->z = ln__array(ctx, t->batch, outputs * sizeof(float));
     f->dz = ln__array(ctx, t->batch, outputs * sizeof(float));
@@ -200,7 +192,7 @@ static ln_status wide_init(wide_fit *f, ln__pool *pool, ln_error *err)
     f->target = ln__array(ctx, t->batch, t->classes * sizeof(float));
     f->best_w = ln__array(ctx, outputs, f->wide.inputs * sizeof(float));
     f->best_bias = ln__array(ctx, outputs, sizeof(float));
-    if (!f->order || !f->places || !f->next || !f->mine || !f->z || !f->dz || !f->mixed || !f->target || !f->best_w || !f->best_bias)
+    if (!f->order || !f->places || !f->mine || !f->z || !f->dz || !f->mixed || !f->target || !f->best_w || !f->best_bias)
         return ln__fail_nomem(err, ctx, outputs * f->wide.inputs * sizeof(float));
     for (size_t r = 0; r < rows; r++)
         f->order[f->n_order++] = (uint32_t)r;
@@ -211,7 +203,7 @@ static ln_status wide_init(wide_fit *f, ln__pool *pool, ln_error *err)
 
 static void wide_free(wide_fit *f)
 {
-    void *owned[] = { f->order, f->places, f->next, f->mine, f->z, f->dz, f->mixed, f->target, f->best_w, f->best_bias };
+    void *owned[] = { f->order, f->places, f->mine, f->z, f->dz, f->mixed, f->target, f->best_w, f->best_bias };
 
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(f->c->ctx, owned[i]);
