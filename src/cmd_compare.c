@@ -14,7 +14,7 @@ typedef struct settings {
     int              cost;
     uint32_t         draws, threads;
     uint64_t         seed;
-    bool             skip_bad, equal, json, quiet;
+    bool             skip_bad, expected, json, quiet;
     preprocess_flags preprocess;
 } settings;
 
@@ -51,9 +51,9 @@ static int parse(settings *s, int *argc, char **argv)
           "the first is compared with the others (default: all the model has settings of, gate first)" },
         BUDGETS_OPTION(s->budgets),
         { CLI_CHOICE, 0, "--cost", "time|params|macs", &s->cost, 0, 0, "what budgets speak of (default: time)" },
-        { CLI_FLAG, 0, "--equal", NULL, &s->equal, 0, 0,
-          "at each budget the two settings whose cost on these rows encloses it, mixed to spend exactly as much "
-          "(default: the setting that is expected to keep within it, whatever it spends)" },
+        { CLI_FLAG, 0, "--expected", NULL, &s->expected, 0, 0,
+          "at each budget the setting that the rows of training expect to be the most accurate within it, as --budget "
+          "uses it, whatever it spends here (default: exactly the budget)" },
         { CLI_COUNT, 0, "--draws", "N", &s->draws, 100, 100000, "bootstrap draws (default: 1000)" },
         { CLI_WHOLE, 0, "--seed", "N", &s->seed, 0, 0, "of the bootstrap (default: 0)" },
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
@@ -62,10 +62,10 @@ static int parse(settings *s, int *argc, char **argv)
         CLI_END
     };
     const cli c = { name, "MODEL --data SPEC [options]",
-                    "Runs the rows once through all exits and replays every policy on what they said: at each "
-                    "budget the setting that the rows of training call the most accurate within it, what it "
-                    "costs and how often it is right here, and the difference to the first policy with its "
-                    "paired 95 % bootstrap interval.",
+                    "Runs the rows once through all exits and replays every policy on what they said: how often "
+                    "it is right at each budget, and the difference to the first policy with its paired 95 % "
+                    "bootstrap interval. Every policy spends exactly the budget: the two settings whose cost on "
+                    "these rows encloses it, mixed, which needs no labels.",
                     options, "one MODEL", 1, 1 };
     int code = cli_parse(&c, argc, argv);
 
@@ -211,14 +211,14 @@ static ln_status try_policy(comparison *c, size_t p, ln_result *results, ln_erro
 {
     uint32_t count = ln_setting_count(c->model, c->policy[p]);
     double *cost = tool_alloc(count, sizeof *cost);
-    ln_status st = c->s->equal ? measure_costs(c, c->policy[p], cost, err) : LN_OK;
+    ln_status st = c->s->expected ? LN_OK : measure_costs(c, c->policy[p], cost, err);
 
     for (size_t b = 0; b < c->budgets.count && st >= 0; b++) {
         trial *t = trial_of(c, p, b);
-        if (c->s->equal)
-            choose_equal(cost, count, c->budgets.value[b], t);
-        else
+        if (c->s->expected)
             choose_expected(c, c->policy[p], c->budgets.value[b], t);
+        else
+            choose_equal(cost, count, c->budgets.value[b], t);
         st = try_setting(c, p, b, t->setting, t->share, results, err);
         if (st >= 0)
             st = try_setting(c, p, b, t->other, 1 - t->share, results, err);

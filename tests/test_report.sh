@@ -104,7 +104,7 @@ says "compare, asked" 0 '"policy": "entropy".*"first_minus_this": {"mean": ' "$L
 expect "and nothing else" sh -c "! grep -q max-prob '$work/output'"
 says "the same policy twice differs by nothing" 0 '"first_minus_this": {"mean": 0, "low": 0, "high": 0}' "$LEENET" compare "$early" \
     --data "$top" --policies gate,gate --budgets 0.5 --cost macs --json -q
-says "at equal cost" 0 '"policy": "max-prob", "budget": 0.6' "$LEENET" compare "$early" --data "$top" --equal --cost macs --budgets 0.6,0.8 --json -q
+says "at equal cost" 0 '"policy": "max-prob", "budget": 0.6' "$LEENET" compare "$early" --data "$top" --cost macs --budgets 0.6,0.8 --json -q
 if command -v python3 > /dev/null; then
     cp "$work/output" "$work/lines"
     expect "every policy spends the budget" python3 -c "
@@ -113,6 +113,9 @@ d = [json.loads(l) for l in open(sys.argv[1])]
 d = [x for x in d if x.get('budget')]
 assert len(d) == 6 and all(abs(x['macs_share'] - x['budget']) < 1e-6 for x in d), d" "$work/lines"
 fi
+says "as a budget is asked for" 0 '"policy": "max-prob", "budget": 0.6' "$LEENET" compare "$early" --data "$top" --expected --cost macs \
+    --budgets 0.6,0.8 --json -q
+expect "every policy spends what its setting does" sh -c "! grep -q '\"macs_share\": 0.[68],' '$work/output'"
 says "a budget that nothing keeps is called so" 0 "too dear" "$LEENET" compare "$early" --data "$top" --cost macs --budgets 1e-6,0.8 -q
 grep '^max-prob ' "$work/output" > "$work/line"
 expect "and is not among those compared" grep -q "^max-prob  *1 of 2 " "$work/line"
