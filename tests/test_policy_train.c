@@ -38,7 +38,7 @@ static void check_settings(const ln_model *model, int32_t policy, uint32_t point
 
     OK(ln_point_get_info(model, point, &info, &err));
     OK(ln_exit_get_info(model, 0, &first, &err));
-    ck_assert_msg(count >= 3 && count <= 64, "%s: %u settings", ln_policy_name(policy), count);
+    ck_assert_msg(count >= 3 && count <= 128, "%s: %u settings", ln_policy_name(policy), count);
     for (uint32_t i = 0; i < count; i++) {
         ln_setting s = LN_SETTING_INIT;
         OK(ln_setting_get(model, policy, i, &s, &err));

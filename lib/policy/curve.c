@@ -8,18 +8,19 @@
 #include <math.h>
 #include <string.h>
 
-enum { SMOOTH = 2 };            /* neighbours either side that speak for a scorer */
+enum { REACH = 4 };             /* neighbours either side that speak for a scorer */
 
 /* A row's move to exit `to` when the threshold falls below `value`. */
 typedef struct move { float value; uint32_t row; uint8_t from, to; } move;
 
 /* What a scorer offers in the part of the cost axis that belongs to a level. */
-typedef struct offer { bool there; double threshold, accuracy, cost; uint32_t schedule; } offer;
+typedef struct offer { double threshold, cost; uint32_t schedule; } offer;
 
 typedef struct building {
     const ln__curve_task *task;
     const ln__ctx *ctx;
     offer   *offers;            /* [n_scorers][LN__MAX_SETTINGS] */
+    double  *accuracy;          /* of each offer; NAN: there is none */
     double  *threshold;         /* [exits] */
     move    *moves;
     uint32_t *order;
@@ -39,13 +40,20 @@ static uint32_t level_of(const building *b, double cost)
     return at < 1 ? 1 : at > LN__MAX_SETTINGS - 1 ? LN__MAX_SETTINGS - 1 : (uint32_t)at;
 }
 
-/* Keeps the first of a level's: sweeps come from high cost. */
-static void propose(building *b, uint32_t scorer, const offer *made)
+static size_t place_of(uint32_t scorer, uint32_t level)
 {
-    offer *kept = &b->offers[scorer * LN__MAX_SETTINGS + level_of(b, made->cost)];
+    return (size_t)scorer * LN__MAX_SETTINGS + level;
+}
 
-    if (made->cost < b->dearest && (!kept->there || made->cost > kept->cost))
-        *kept = *made;
+/* Keeps the first of a level's: sweeps come from high cost. */
+static void propose(building *b, uint32_t scorer, const offer *made, double accuracy)
+{
+    size_t at = place_of(scorer, level_of(b, made->cost));
+
+    if (made->cost >= b->dearest || (!isnan(b->accuracy[at]) && made->cost <= b->offers[at].cost))
+        return;
+    b->offers[at] = *made;
+    b->accuracy[at] = accuracy;
 }
 
 /* ---- One threshold for all exits -------------------------------------------------------- */
@@ -120,7 +128,7 @@ static void sweep_common(building *b, uint32_t scorer)
         if (i + 1 < n && b->moves[i + 1].value == m->value)
             continue;
         double below = i + 1 < n ? 0.5 * ((double)m->value + (double)b->moves[i + 1].value) : -1.0;
-        propose(b, scorer, &(offer){ true, below, (double)right / (double)t->rows, cost / (double)t->rows, 0 });
+        propose(b, scorer, &(offer){ below, cost / (double)t->rows, 0 }, (double)right / (double)t->rows);
     }
 }
 
@@ -227,27 +235,11 @@ static void try_schedules(building *b, uint32_t scorer)
     for (uint32_t k = 0; k < s->n_schedules; k++) {
         ln__quantile_thresholds(b->threshold, s->score, s->schedule + (size_t)k * (t->exits + 1), t->rows, t->exits, b->order);
         ln__policy_judge(&outcome, s->score, b->threshold, s->right, NULL, t->rows, t->exits);
-        propose(b, scorer, &(offer){ true, 0, outcome.accuracy, mean_cost(s->cost, outcome.share, t->exits), k });
+        propose(b, scorer, &(offer){ 0, mean_cost(s->cost, outcome.share, t->exits), k }, outcome.accuracy);
     }
 }
 
 /* ---- Choosing ---------------------------------------------------------------------------- */
-
-/* Accuracy of a scorer around a level, nearer levels counting more. */
-static double standing(const offer *offers, uint32_t level)
-{
-    double sum = 0, weights = 0;
-
-    for (int d = -SMOOTH; d <= SMOOTH; d++) {
-        int at = (int)level + d, weight = SMOOTH + 1 - (d < 0 ? -d : d);
-
-        if (at < 1 || at >= LN__MAX_SETTINGS - 1 || !offers[at].there)
-            continue;
-        sum += weight * offers[at].accuracy;
-        weights += weight;
-    }
-    return sum / weights;
-}
 
 static int64_t best_scorer(const building *b, uint32_t level)
 {
@@ -255,13 +247,12 @@ static int64_t best_scorer(const building *b, uint32_t level)
     double best_standing = 0;
 
     for (uint32_t s = 0; s < b->task->n_scorers; s++) {
-        const offer *offers = b->offers + (size_t)s * LN__MAX_SETTINGS;
-        if (!offers[level].there)
+        if (isnan(b->accuracy[place_of(s, level)]))
             continue;
-        double here = standing(offers, level);
-        if (best < 0 || here > best_standing) {
+        double standing = ln__mean_around(b->accuracy + place_of(s, 1), LN__MAX_SETTINGS - 2, level - 1, REACH);
+        if (best < 0 || standing > best_standing) {
             best = s;
-            best_standing = here;
+            best_standing = standing;
         }
     }
     return best;
@@ -321,7 +312,7 @@ static void choose(const building *b, ln__settings *out)
         if (scorer < 0)
             continue;
         ln__setting *s = next_setting(out, (uint32_t)scorer);
-        fill_thresholds(b, s->threshold, s->scorer, &b->offers[(size_t)scorer * LN__MAX_SETTINGS + level]);
+        fill_thresholds(b, s->threshold, s->scorer, &b->offers[place_of((uint32_t)scorer, level)]);
         judge_setting(b, s);
         if (s->cost >= b->task->plain)
             out->count--;
@@ -352,13 +343,16 @@ static ln_status take_memory(building *b, ln__settings *out, ln_error *err)
 
     out->exits = t->exits;
     out->numbers = ln__array(b->ctx, LN__MAX_SETTINGS, (2 * (size_t)t->exits + 1) * sizeof(double));
-    b->offers = ln__calloc(b->ctx, t->n_scorers, LN__MAX_SETTINGS * sizeof *b->offers);
+    b->offers = ln__array(b->ctx, t->n_scorers, LN__MAX_SETTINGS * sizeof *b->offers);
+    b->accuracy = ln__array(b->ctx, t->n_scorers, LN__MAX_SETTINGS * sizeof *b->accuracy);
     b->threshold = ln__array(b->ctx, t->exits, sizeof *b->threshold);
     b->order = ln__array(b->ctx, moves, sizeof *b->order);
     if (ln__mul_size(moves, t->exits, &moves))
         b->moves = ln__array(b->ctx, moves, sizeof *b->moves);
-    if (!out->numbers || !b->offers || !b->threshold || !b->order || !b->moves)
+    if (!out->numbers || !b->offers || !b->accuracy || !b->threshold || !b->order || !b->moves)
         return ln__fail_nomem(err, b->ctx, moves * sizeof *b->moves);
+    for (size_t i = 0; i < place_of(t->n_scorers, 0); i++)
+        b->accuracy[i] = NAN;
     return LN_OK;
 }
 
@@ -383,7 +377,7 @@ ln_status ln__curve_build(ln__settings *out, const ln__ctx *ctx, const ln__curve
         choose(&b, out);
     else
         ln__settings_free(out, ctx);
-    void *owned[] = { b.offers, b.threshold, b.moves, b.order };
+    void *owned[] = { b.offers, b.accuracy, b.threshold, b.moves, b.order };
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(ctx, owned[i]);
     return st;

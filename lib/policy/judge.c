@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CANDIDATES = 200 };
+enum { CANDIDATES = 200, REACH = 12 };  /* neighbours either side that speak for a threshold */
 
 void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right,
                       const float *price, int64_t n, uint32_t exits)
@@ -70,29 +70,58 @@ static void heap_sort(float *v, int64_t n)
     }
 }
 
-/* Candidates lie between quantiles of g (each row gives one of its exits' in
- * turn), beside 0.5, where a well calibrated gate should decide: the others must be
- * better, not equal. */
+double ln__mean_around(const double *value, size_t count, size_t at, size_t reach)
+{
+    size_t first = at > reach ? at - reach : 0, last = LN__MIN(at + reach, count - 1);
+    double sum = 0, weights = 0;
+
+    for (size_t i = first; i <= last; i++) {
+        double weight = (double)(reach + 1 - (i < at ? at - i : i - at));
+
+        if (isnan(value[i]))
+            continue;
+        sum += weight * value[i];
+        weights += weight;
+    }
+    return sum / weights;
+}
+
+/* Between quantiles of g (each row gives one of its exits' in turn), rising. */
+static void fill_candidates(double *candidate, const float *g, int64_t n, uint32_t exits, float *sorted)
+{
+    for (int64_t r = 0; r < n; r++)
+        sorted[r] = g[r * exits + r % exits];
+    heap_sort(sorted, n);
+    candidate[0] = 0.0;
+    for (int k = 1; k <= CANDIDATES; k++) {
+        int64_t at = (n - 1) * k / CANDIDATES;
+        double low = (double)sorted[at], high = at + 1 < n ? (double)sorted[at + 1] : 1.0;
+
+        candidate[k] = 0.5 * (low + high);
+    }
+}
+
+/* At 0.5 a well calibrated gate should decide: the others must be better, not equal. */
 double ln__threshold_choose(const float *g, const float *price, const double *cost, double alpha,
                             int64_t n, uint32_t exits, float *scratch)
 {
-    double best = 0.5, best_loss;
+    double candidate[CANDIDATES + 1], loss[CANDIDATES + 1], best = 0.5, best_loss;
+    size_t half = 0;
 
     if (n == 0 || exits == 0)
         return best;
-    for (int64_t r = 0; r < n; r++)
-        scratch[r] = g[r * exits + r % exits];
-    heap_sort(scratch, n);
-    best_loss = loss_at(best, g, price, cost, alpha, n, exits);
-    for (int k = 0; k <= CANDIDATES; k++) {
-        int64_t at = (n - 1) * k / CANDIDATES;
-        double low = (double)scratch[at], high = at + 1 < n ? (double)scratch[at + 1] : 1.0;
-        double candidate = k == 0 ? 0.0 : 0.5 * (low + high);
-        double loss = loss_at(candidate, g, price, cost, alpha, n, exits);
+    fill_candidates(candidate, g, n, exits, scratch);
+    for (int k = 0; k <= CANDIDATES; k++)
+        loss[k] = loss_at(candidate[k], g, price, cost, alpha, n, exits);
+    while (half < CANDIDATES && candidate[half] < 0.5)
+        half++;
+    best_loss = ln__mean_around(loss, CANDIDATES + 1, half, REACH);
+    for (size_t k = 0; k <= CANDIDATES; k++) {
+        double mean = ln__mean_around(loss, CANDIDATES + 1, k, REACH);
 
-        if (loss < best_loss) {
-            best = candidate;
-            best_loss = loss;
+        if (mean < best_loss) {
+            best = candidate[k];
+            best_loss = mean;
         }
     }
     return best;

@@ -117,7 +117,10 @@ enum { LN__MAX_EXITS = 63 };
 /* g [n][exits] sigmoids, right [n][exits+1] 0/1, price as above or NULL. */
 void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right,
                       const float *price, int64_t n, uint32_t exits);
-/* The common threshold that minimises (1-alpha) price + alpha cost of hard decisions on these rows. */
+/* Of value[at] and `reach` others either side, nearer ones counting more; NAN: none there. */
+double ln__mean_around(const double *value, size_t count, size_t at, size_t reach);
+/* The common threshold that minimises (1-alpha) price + alpha cost of hard decisions on these rows, judged with its neighbours,
+ * so that chance decides less. */
 double ln__threshold_choose(const float *g, const float *price, const double *cost, double alpha,
                             int64_t n, uint32_t exits, float *scratch /* [n] */);
 
@@ -125,7 +128,7 @@ double ln__threshold_choose(const float *g, const float *price, const double *co
 
 /* A row leaves at the first exit whose score is above the threshold there. Thresholds lie in -1..1: at 1 no
  * row leaves, at -1 every row does, whatever the scores. */
-enum { LN__MAX_SETTINGS = 64 };
+enum { LN__MAX_SETTINGS = 128 };
 
 /* One candidate to score rows: the out-of-fold scores of one operating point. */
 typedef struct ln__scorer {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BUDGETS = 63, POWERS = 5 };
+enum { BUDGETS = 127, POWERS = 5 };
 
 /* How strongly EENET's rows prefer an exit that is likely right; at each cost the best of them is taken. */
 static const double power[POWERS] = { 1, 2, 4, 8, 16 };
