@@ -60,7 +60,7 @@ OPENMP   ?= -fopenmp
 LINK_OMP ?= -fopenmp
 endif
 STD     := -std=c11 -D_POSIX_C_SOURCE=200809L
-COMPILE  = $(CC) $(STD) $(WARN) $(WARN_C) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(OPENMP) -fvisibility=hidden -fPIC -MMD -MP
+COMPILE  = $(CC) $(STD) $(WARN) $(WARN_C) $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(OPENMP) -fno-math-errno -fvisibility=hidden -fPIC -MMD -MP
 COMPILEXX = $(CXX) -std=c++17 $(WARN) $(CPPFLAGS) $(CXXFLAGS) $(SANFLAGS) -MMD -MP
 BACKEND := -ldnnl -lpng -ljpeg -lz
 LIBS    := $(BACKEND) -lm -lpthread

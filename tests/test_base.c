@@ -544,6 +544,11 @@ START_TEST(every_worker_works_once_a_run)
         ck_assert_uint_eq(counts[w * 16], 400 * (4 - w));
     ln__pool_run(pool, 99, add_one, counts);
     ck_assert_uint_eq(counts[3 * 16], 401);
+    for (int i = 0; i < 100; i++)
+        ln__pool_start(pool, add_one, counts);
+    ln__pool_wait(pool);
+    ck_assert_uint_eq(counts[0], 1601);
+    ck_assert_uint_eq(counts[3 * 16], 501);
     ln__pool_free(pool);
     ln__pool_free(NULL);
     ck_assert_int_eq(ln__pool_new(&pool, &ctx, 0, &err), LN_OK);

@@ -156,27 +156,43 @@ ln_status ln__pool_new(ln__pool **out, const ln__ctx *ctx, uint32_t count, ln_er
     return LN_OK;
 }
 
+/* Workers 1 to n - 1 begin; the caller's one does not. */
+static void start_round(ln__pool *pool, uint32_t n, ln__work_fn work, void *payload)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->work = work;
+    pool->payload = payload;
+    pool->wanted = n;
+    pool->running = n - 1;
+    pool->round++;
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void ln__pool_wait(ln__pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (pool->running > 0)
+        pthread_cond_wait(&pool->done, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void ln__pool_run(ln__pool *pool, uint32_t n, ln__work_fn work, void *payload)
 {
     n = LN__MIN(n, pool->count);
-    if (n > 1) {
-        pthread_mutex_lock(&pool->lock);
-        pool->work = work;
-        pool->payload = payload;
-        pool->wanted = n;
-        pool->running = n - 1;
-        pool->round++;
-        pthread_cond_broadcast(&pool->wake);
-        pthread_mutex_unlock(&pool->lock);
-    }
+    if (n > 1)
+        start_round(pool, n, work, payload);
     if (n > 0)
         work(0, payload);
-    if (n > 1) {
-        pthread_mutex_lock(&pool->lock);
-        while (pool->running > 0)
-            pthread_cond_wait(&pool->done, &pool->lock);
-        pthread_mutex_unlock(&pool->lock);
-    }
+    if (n > 1)
+        ln__pool_wait(pool);
+}
+
+void ln__pool_start(ln__pool *pool, ln__work_fn work, void *payload)
+{
+    ln__pool_wait(pool);
+    if (pool->count > 1)
+        start_round(pool, pool->count, work, payload);
 }
 
 uint32_t ln__pool_size(const ln__pool *pool)

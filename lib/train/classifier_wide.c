@@ -9,6 +9,7 @@
 typedef struct wide_fit {
     ln__classifying *c;
     ln__wide  wide;
+    ln__ahead ahead;
     ln__rng   rng;
     uint32_t *order;            /* rows, those for heads only among them */
     uint32_t *places;           /* in the cache, of each row one of its forms */
@@ -97,10 +98,10 @@ static ln_status learn(wide_fit *f, const uint32_t *places, size_t n, uint32_t e
     return ln__wide_step(&f->wide, places, n, f->dz, ln__rate_at(t->rate, epoch, t->epochs), (float)t->decay, err);
 }
 
-static void ask(const wide_fit *f, size_t first, size_t rows)
+static void ask(wide_fit *f, size_t first, size_t rows)
 {
     if (first < rows)
-        ln__wide_ask(&f->wide, f->places + first, LN__MIN((size_t)f->c->task->batch, rows - first));
+        ln__ahead_ask(&f->ahead, f->places + first, LN__MIN((size_t)f->c->task->batch, rows - first));
 }
 
 /* The first `rows` of the places: held-out answers to `logits`, sums over them; in an epoch (0: none) the models learn. */
@@ -122,6 +123,7 @@ static ln_status pass(wide_fit *f, size_t rows, uint32_t epoch, float *logits, d
             st = learn(f, places, n, epoch, err);
         ln__wide_leave(&f->wide, places, n);
     }
+    ln__ahead_wait(&f->ahead);
     return st;
 }
 
@@ -181,6 +183,9 @@ static ln_status wide_init(wide_fit *f, ln__pool *pool, ln_error *err)
 
     if (st < 0)
         return st;
+    st = ln__ahead_new(&f->ahead, &f->wide, 1, ctx, err);
+    if (st < 0)
+        return st;
     ln__cache_describe(t->x, rows, f->wide.mean, f->wide.scale);
     f->rng = ln__rng_make(t->seed, 100);
     f->order = ln__array(ctx, rows + t->rows->more, sizeof *f->order);
@@ -205,6 +210,7 @@ static void wide_free(wide_fit *f)
 {
     void *owned[] = { f->order, f->places, f->mine, f->z, f->dz, f->mixed, f->target, f->best_w, f->best_bias };
 
+    ln__ahead_free(&f->ahead);
     for (size_t i = 0; i < LN__COUNT(owned); i++)
         ln__free(f->c->ctx, owned[i]);
     ln__wide_free(&f->wide);

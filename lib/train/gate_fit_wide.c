@@ -11,6 +11,7 @@ enum { BATCH = 64 };
 typedef struct wide_gates {
     ln__gating *g;
     ln__wide   *exit;           /* [exits], each of `folds` outputs */
+    ln__ahead   ahead;
     ln__rng     rng;
     uint32_t   *order;          /* [rows] */
     float      *z, *dz;         /* [exits][BATCH][folds] */
@@ -80,12 +81,12 @@ static void add_gradient(const wide_gates *w, const uint32_t *rows, size_t n, ui
             *at(w, w->dz, e, picked[i], fold) = w->own_dz[i * t->exits + e];
 }
 
-static void ask(const wide_gates *w, size_t first)
+static void ask(wide_gates *w, size_t first)
 {
     size_t rows = w->g->task->rows;
 
-    for (uint32_t e = 0; first < rows && e < w->g->task->exits; e++)
-        ln__wide_ask(&w->exit[e], w->order + first, LN__MIN((size_t)BATCH, rows - first));
+    if (first < rows)
+        ln__ahead_ask(&w->ahead, w->order + first, LN__MIN((size_t)BATCH, rows - first));
 }
 
 static void leave(const wide_gates *w, const uint32_t *rows, size_t n)
@@ -127,6 +128,7 @@ static ln_status pass(wide_gates *w, uint32_t epoch, float *z, double *loss, ln_
             st = learn(w, rows, n, epoch, err);
         leave(w, rows, n);
     }
+    ln__ahead_wait(&w->ahead);
     return st;
 }
 
@@ -211,13 +213,14 @@ static ln_status wide_init(wide_gates *w, ln__pool *pool, ln_error *err)
         memcpy(w->exit[e].mean, input->mean, input->width * sizeof(float));
         memcpy(w->exit[e].scale, input->scale, input->width * sizeof(float));
     }
-    return st;
+    return st == LN_OK ? ln__ahead_new(&w->ahead, w->exit, t->exits, ctx, err) : st;
 }
 
 static void wide_free(wide_gates *w)
 {
     void *owned[] = { w->order, w->z, w->dz, w->own_z, w->own_dz, w->target };
 
+    ln__ahead_free(&w->ahead);
     for (uint32_t e = 0; w->exit && e < w->g->task->exits; e++)
         ln__wide_free(&w->exit[e]);
     ln__free(w->g->ctx, w->exit);

@@ -42,7 +42,7 @@ ln_status ln__disk_check(const ln__disk *disk, uint64_t bytes, uint64_t largest,
 ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, size_t width, ln_error *err);
 void      ln__cache_free(ln__cache *cache, const ln__ctx *ctx);
 void      ln__cache_return(ln__cache *cache, ln__cache_place *place);   /* frees it and gives its memory back to the place */
-void      ln__cache_ask(const ln__cache *cache, size_t row);    /* it is wanted soon: a file's part is read meanwhile */
+void      ln__cache_bring(const ln__cache *cache, size_t row);  /* it is wanted soon: reads a file's part */
 void      ln__cache_leave(const ln__cache *cache, size_t row);  /* it is not: a file's part no longer counts as this process's memory */
 static inline float *ln__cache_row(const ln__cache *cache, size_t row) { return cache->data + row * cache->width; }
 

@@ -102,12 +102,6 @@ double ln__wide_rate(double rate, size_t inputs)
     return LN__MIN(rate, MOST_MOVE / (double)inputs);
 }
 
-void ln__wide_ask(const ln__wide *wide, const uint32_t *places, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ln__cache_ask(wide->x, places[i]);
-}
-
 void ln__wide_leave(const ln__wide *wide, const uint32_t *places, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -209,4 +203,49 @@ ln_status ln__wide_new(ln__wide *out, const ln__cache *x, size_t outputs, size_t
     if (st < 0)
         ln__wide_free(out);
     return st;
+}
+
+/* ---- Reading ahead ----------------------------------------------------------------------- */
+
+ln_status ln__ahead_new(ln__ahead *out, const ln__wide *wide, uint32_t count, const ln__ctx *ctx, ln_error *err)
+{
+    bool mapped = false;
+
+    for (uint32_t i = 0; i < count; i++)
+        mapped = mapped || wide[i].x->mapped > 0;
+    *out = (ln__ahead){ .wide = wide, .count = count };
+    return mapped ? ln__pool_new(&out->reader, ctx, 2, err) : LN_OK;
+}
+
+static void read_ahead(uint32_t number, void *payload)
+{
+    const ln__ahead *ahead = payload;
+
+    (void)number;
+    for (uint32_t w = 0; w < ahead->count; w++)
+        for (size_t i = 0; i < ahead->n; i++)
+            ln__cache_bring(ahead->wide[w].x, ahead->places[i]);
+}
+
+void ln__ahead_ask(ln__ahead *ahead, const uint32_t *places, size_t n)
+{
+    if (!ahead->reader)
+        return;
+    ln__pool_wait(ahead->reader);
+    ahead->places = places;
+    ahead->n = n;
+    ln__pool_start(ahead->reader, read_ahead, ahead);
+}
+
+void ln__ahead_wait(ln__ahead *ahead)
+{
+    if (ahead->reader)
+        ln__pool_wait(ahead->reader);
+}
+
+void ln__ahead_free(ln__ahead *ahead)
+{
+    ln__ahead_wait(ahead);
+    ln__pool_free(ahead->reader);
+    ahead->reader = NULL;
 }

@@ -25,12 +25,27 @@ ln_status ln__wide_new(ln__wide *out, const ln__cache *x, size_t outputs, size_t
 void      ln__wide_free(ln__wide *wide);
 /* The learning rate that suits so many inputs where `rate` suits few. */
 double    ln__wide_rate(double rate, size_t inputs);
-/* Rows that are wanted soon, and that are not. */
-void      ln__wide_ask(const ln__wide *wide, const uint32_t *places, size_t n);
+/* Rows that are not wanted soon. */
 void      ln__wide_leave(const ln__wide *wide, const uint32_t *places, size_t n);
 /* z [n][outputs] of rows at these places of the cache. */
 ln_status ln__wide_forward(ln__wide *wide, const uint32_t *places, size_t n, float *z, ln_error *err);
 /* One step of Adam from dz [n][outputs] of the same rows. Biases do not decay. */
 ln_status ln__wide_step(ln__wide *wide, const uint32_t *places, size_t n, const float *dz, float rate, float decay, ln_error *err);
+
+/* Rows come from the file while the batch before them is worked on. Asking for them takes half as long as reading them, so
+ * a thread of its own does it. */
+typedef struct ln__ahead {
+    const ln__wide *wide;       /* [count] whose rows are asked for */
+    uint32_t        count;
+    ln__pool       *reader;     /* NULL: all are in memory */
+    const uint32_t *places;
+    size_t          n;
+} ln__ahead;
+
+ln_status ln__ahead_new(ln__ahead *out, const ln__wide *wide, uint32_t count, const ln__ctx *ctx, ln_error *err);
+/* Returns at once; `places` stay as they are until the next call for `ahead`. */
+void      ln__ahead_ask(ln__ahead *ahead, const uint32_t *places, size_t n);
+void      ln__ahead_wait(ln__ahead *ahead);
+void      ln__ahead_free(ln__ahead *ahead);
 
 #endif
