@@ -7,7 +7,7 @@
 static const char name[] = "train";
 
 /* Where the trade-off of cross entropy against time lies: beyond them nearly every row leaves at the first exit. */
-#define DEFAULT_ALPHAS "0.01,0.02,0.03,0.05,0.1,0.15,0.2,0.3,0.4"
+#define DEFAULT_ALPHAS "0.005,0.01,0.02,0.03,0.05,0.1,0.15,0.2,0.3,0.4,0.6"
 
 #define TRAIN_DATA_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },                                           \
@@ -99,7 +99,7 @@ static const char name[] = "train";
       "heads learn the network's own probabilities by X, the labels by 1 - X (default: 0)" },     \
     { CLI_COUNT, 0, "--epochs", "N", &(s)->epochs, 1, 100000,                                      \
       "epochs of a head; the one best on rows held out is kept (default: 20)" },                 \
-    { CLI_COUNT, 0, "--folds", "N", &(s)->folds, 2, 100, "cross-fitting folds (default: 5)" },   \
+    { CLI_COUNT, 0, "--folds", "N", &(s)->folds, 2, 100, "cross-fitting folds (default: 10 for pool heads, else 5)" },   \
     { CLI_COUNT, 0, "--batch", "N", &(s)->batch, 1, 1024, "rows a step (default: 64)" },           \
     { CLI_REAL, 0, "--lr", "X", &(s)->learning_rate, 1e-12, 1e3, "Adam's step (default: conv 0.005, linear flatten at most 8 / inputs, else 0.001)" }, \
     { CLI_REAL, 0, "--weight-decay", "X", &(s)->weight_decay, 0, 1e3, "decoupled, 0: none (default: 0.05)" }, \

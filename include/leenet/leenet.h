@@ -450,7 +450,7 @@ typedef struct ln_train_options {
     uint64_t       seed;        /* same seed, build, machine and threads: same heads */
     uint32_t       threads;     /* 0: all */
     uint32_t       epochs;      /* of a head; 0: 20. The one best on rows held out is kept; at most 100000 */
-    uint32_t       folds;       /* cross-fitting folds, 2..100; 0: 5 */
+    uint32_t       folds;       /* of cross-fitting, 2..100; 0: 10, or 5 with heads that are no LN_HEAD_POOL or below 20 rows */
     uint32_t       batch;       /* rows a step, at most 1024, LN_HEAD_CONV at least 8; 0: 64 */
     double         learning_rate;   /* Adam; 0: 0.001, LN_HEAD_CONV 0.005, linear LN_HEAD_FLATTEN at most 8 / its inputs */
     double         weight_decay;    /* decoupled, times the learning rate; 0: 0.05; negative: none */

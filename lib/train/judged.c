@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { GATE_FOLDS = 5 };
+
 ln_status ln__judged_check(const ln_model *model, ln_error *err)
 {
     if (model->n_exits == 0)
@@ -56,6 +58,15 @@ static ln_status own_logits(ln__judged *j, ln_error *err)
     return LN_OK;
 }
 
+/* Gates have folds of their own: the gate in use is the mean of all folds' gates, so every fold costs time in every answer. */
+static ln_status fold_rows(ln__judged *j, uint64_t seed, ln_error *err)
+{
+    const ln_model *model = j->model;
+
+    j->folds = GATE_FOLDS;
+    return ln__folds_make(&j->fold, j->features->labels, j->features->rows, model->classes, j->folds, seed, &model->ctx, err);
+}
+
 ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const ln__judged_wish *wish, ln__reporter *reporter,
                             ln_error *err)
 {
@@ -67,12 +78,11 @@ ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const
     if (t && t->data == rows) {
         j->training = t;
         j->features = &t->features;
-        j->fold = t->fold;
-        j->folds = t->folds;
-        if (wish->same_rows)
+        st = fold_rows(j, wish->seed, err);
+        if (st == LN_OK && wish->same_rows)
             return own_logits(j, err);
         memcpy(j->logits, t->logits, sizeof j->logits);
-        return LN_OK;
+        return st;
     }
     st = ln__learned_add(model, rows, err);
     if (st < 0)
@@ -85,11 +95,10 @@ ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const
     ln__features_request request = { .data = rows, .threads = wish->threads };
     st = ln__features_run(&j->fresh, model, &request, &place, reporter, err);
     j->features = &j->fresh;
-    j->folds = 5;
     if (st == LN_OK && j->fresh.rows < 10)
         st = ln__fail(err, LN_E_ARGUMENT, "%zu rows are too few to train gates on; at least 10", j->fresh.rows);
     if (st == LN_OK)
-        st = ln__folds_make(&j->fold, j->fresh.labels, j->fresh.rows, model->classes, 5, wish->seed, &model->ctx, err);
+        st = fold_rows(j, wish->seed, err);
     if (st == LN_OK)
         st = own_logits(j, err);
     return st;
@@ -134,8 +143,7 @@ void ln__judged_free(ln__judged *j, const ln__ctx *ctx)
 {
     for (uint32_t e = 0; j->owns_logits && e <= j->model->n_exits; e++)
         ln__free(ctx, j->logits[e]);
-    if (!j->training)
-        ln__free(ctx, j->fold);
+    ln__free(ctx, j->fold);
     ln__features_free(&j->fresh, ctx);
     memset(j, 0, sizeof *j);
 }

@@ -109,7 +109,7 @@ typedef struct ln__judged {
     const ln__features *features;
     float          *logits[LN__MAX_EXITS + 1];  /* [rows][classes] */
     bool            owns_logits;
-    uint32_t       *fold;       /* [rows]; owned unless training's */
+    uint32_t       *fold;       /* [rows], owned: of the gates */
     uint32_t        folds;
     double          time[LN__MAX_EXITS + 1];    /* of leaving there, shares of the plain network; by ln__judged_time */
 } ln__judged;
