@@ -363,6 +363,8 @@ static void print_json(const comparison *c)
                 const trial *t = trial_of(c, p, b);
                 json_text(&j, "cost", cost_name(c->s->cost));
                 json_whole(&j, "setting", t->setting);
+                json_real(&j, "share", t->share);
+                json_whole(&j, "other", t->other);
                 json_bool(&j, "within", t->within);
                 json_real(&j, "accuracy", t->found.accuracy);
                 json_real(&j, "params_share", t->found.params_share);
@@ -381,14 +383,15 @@ static void write_csv(const void *of, FILE *to)
 {
     const comparison *c = of;
 
-    fputs("policy,budget,setting,accuracy,params_share,macs_share,time_share,within,difference,low,high\n", to);
+    fputs("policy,budget,setting,accuracy,params_share,macs_share,time_share,within,difference,low,high,share,other\n", to);
     for (size_t p = 0; p < c->n_policies; p++)
         for (size_t b = 0; b < c->budgets.count; b++) {
             const trial *t = trial_of(c, p, b);
             const estimate *e = gain_of(c, p, b);
             fprintf(to, "%s,%.6g,%u,%.6g,%.6g,%.6g,%.6g,%d", ln_policy_name(c->policy[p]), c->budgets.value[b], t->setting, t->found.accuracy,
                     t->found.params_share, t->found.macs_share, t->found.time_share, t->within);
-            fprintf(to, p && both_keep(c, p, b) ? ",%.6g,%.6g,%.6g\n" : ",,,\n", e->mean, e->low, e->high);
+            fprintf(to, p && both_keep(c, p, b) ? ",%.6g,%.6g,%.6g" : ",,,", e->mean, e->low, e->high);
+            fprintf(to, ",%.6g,%u\n", t->share, t->other);
         }
 }
 

@@ -49,7 +49,7 @@ typedef struct sweep {
       "what alpha weighs and budgets speak of (default: time)" },                                 \
     { CLI_COUNT, 0, "--epochs", "N", &(t)->epochs, 1, 100000, "epochs of a head (default: 20)" }, \
     { CLI_COUNT, 0, "--gate-epochs", "N", &(t)->gate_epochs, 1, 100000, "epochs of the gates (default: 100)" }, \
-    { CLI_COUNT, 0, "--folds", "N", &(t)->folds, 2, 100, "cross-fitting folds (default: 10 for pool heads, else 5)" },    \
+    { CLI_COUNT, 0, "--folds", "N", &(t)->folds, 2, 100, "folds of cross-fitting the heads (default: 10 for pool heads on 20 rows or more, else 5)" },    \
     { CLI_WHOLE, 0, "--seed", "N", &(t)->seed, 0, 0, "of all random choices (default: 0)" },      \
     { CLI_COUNT, 0, "--threads", "N", &(t)->threads, 0, 1024, "0: all (default: 0)" },            \
     { CLI_BYTES, 0, "--max-memory", "BYTES", &(t)->max_memory, 0, 0, "as in train (default: 4G)" }, \

@@ -24,7 +24,7 @@ static ln_model *with_exits(int32_t head, uint32_t exits)
 
 static ln__cache_place place_in(const ln__ctx *ctx, uint64_t memory, const char *folder)
 {
-    return (ln__cache_place){ ctx, memory, folder };
+    return (ln__cache_place){ .ctx = ctx, .memory_left = memory, .folder = folder };
 }
 
 /* ---- The check ---------------------------------------------------------------------------------- */

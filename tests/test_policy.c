@@ -400,12 +400,15 @@ static double hard_loss(double t, const float *g, const float *price, const doub
     return total / (double)n;
 }
 
-/* Gates that are right about how often their exits are. */
-static void draw_gated(ln__rng *rng, float *g, float *price, int64_t n, uint32_t exits)
+/* Gates that are right about how often their exits are; `apart`: none is between 0.1 and 0.9. */
+static void draw_gated(ln__rng *rng, float *g, float *price, int64_t n, uint32_t exits, bool apart)
 {
     for (int64_t r = 0; r < n; r++) {
-        for (uint32_t i = 0; i < exits; i++)
-            g[r * exits + i] = (float)ln__rng_double(rng);
+        for (uint32_t i = 0; i < exits; i++) {
+            double u = ln__rng_double(rng);
+
+            g[r * exits + i] = (float)(!apart ? u : u < 0.5 ? 0.2 * u : 0.8 + 0.2 * u);
+        }
         for (uint32_t i = 0; i <= exits; i++)
             price[r * (exits + 1) + i] = ln__rng_double(rng) < (i < exits ? 1 - g[r * exits + i] : 0.1) ? 1 : 0;
     }
@@ -434,9 +437,10 @@ START_TEST(threshold_holds_on_other_rows)
         double cost[4] = { 0.2, exits == 1 ? 1 : 0.5, 0.8, 1 };
         double alpha = 0.2 + 0.6 * ln__rng_double(&rng), least = INFINITY;
 
-        draw_gated(&rng, g, price, ROWS, exits);
-        draw_gated(&rng, other_g, other_price, OTHERS, exits);
+        draw_gated(&rng, g, price, ROWS, exits, k % 4 >= 2);
+        draw_gated(&rng, other_g, other_price, OTHERS, exits, k % 4 >= 2);
         double t = ln__threshold_choose(g, price, cost, alpha, ROWS, exits, scratch);
+        ck_assert(hard_loss(t, g, price, cost, alpha, ROWS, exits) <= hard_loss(0.5, g, price, cost, alpha, ROWS, exits) + 1e-12);
         double lucky_t = luckiest(g, price, cost, alpha, ROWS, exits);
         chosen += hard_loss(t, other_g, other_price, cost, alpha, OTHERS, exits) / 40;
         lucky += hard_loss(lucky_t, other_g, other_price, cost, alpha, OTHERS, exits) / 40;
@@ -449,8 +453,12 @@ START_TEST(threshold_holds_on_other_rows)
                   chosen, lucky, half, best);
     /* Nothing to gain: the natural threshold stays. */
     for (int i = 0; i < ROWS * 4; i++)
-        price[i] = 1;
-    ck_assert(ln__threshold_choose(g, price, equal, 0, ROWS, 3, scratch) == 0.5);
+        price[i] = i / 4 % 10 < 3 ? 1 : 0;
+    for (int k = 0; k < 20; k++) {
+        for (int i = 0; i < ROWS * 3; i++)
+            g[i] = (float)ln__rng_double(&rng);
+        ck_assert(ln__threshold_choose(g, price, equal, 0, ROWS, 3, scratch) == 0.5);
+    }
     ck_assert(ln__threshold_choose(g, price, equal, 0, 0, 3, scratch) == 0.5);
 }
 END_TEST

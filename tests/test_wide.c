@@ -26,7 +26,7 @@ static void setup(bench *b, size_t inputs, uint32_t threads)
 
     memset(b, 0, sizeof *b);
     b->ctx = ln__ctx_make(NULL, NULL, NULL);
-    place = (ln__cache_place){ &b->ctx, threads > 1 ? 0 : UINT64_MAX, NULL };     /* a file for several threads */
+    place = (ln__cache_place){ .ctx = &b->ctx, .memory_left = threads > 1 ? 0 : UINT64_MAX };     /* a file for several threads */
     ck_assert_int_eq(ln__cache_new(&b->x, &place, ROWS, inputs, NULL), LN_OK);
     ck_assert_int_eq(b->x.mapped > 0, threads > 1);
     for (size_t i = 0; i < ROWS * inputs; i++)
@@ -159,7 +159,7 @@ static void give_row(learning *l, ln__rng *rng, size_t row, double signal)
 }
 
 /* `more` rows for heads alone lie behind a gap of rows that could not be read. Every `rare`th row is of class 1. */
-static void learning_setup(learning *l, size_t rows, size_t more, uint32_t rare, double signal)
+static void learning_setup_in(learning *l, uint64_t memory, size_t rows, size_t more, uint32_t rare, double signal)
 {
     ln__cache_place place;
     ln__rng rng = ln__rng_make(11, rows);
@@ -167,7 +167,7 @@ static void learning_setup(learning *l, size_t rows, size_t more, uint32_t rare,
 
     memset(l, 0, sizeof *l);
     l->ctx = ln__ctx_make(NULL, NULL, NULL);
-    place = (ln__cache_place){ &l->ctx, UINT64_MAX, NULL };
+    place = (ln__cache_place){ .ctx = &l->ctx, .memory_left = memory };
     l->rows = (ln__features){ .rows = rows, .more_at = rows + gap, .more = more, .stride = rows + gap + more, .forms = 1, .classes = CLASSES };
     l->rows.labels = calloc(l->rows.stride, sizeof *l->rows.labels);
     l->held = calloc(rows * CLASSES, sizeof *l->held);
@@ -180,6 +180,11 @@ static void learning_setup(learning *l, size_t rows, size_t more, uint32_t rare,
     }
     ck_assert_int_eq(ln__pool_new(&l->pool, &l->ctx, 2, NULL), LN_OK);
     ck_assert_int_eq(ln__folds_make(&l->fold, l->rows.labels, rows, CLASSES, FOLDS, 1, &l->ctx, NULL), LN_OK);
+}
+
+static void learning_setup(learning *l, size_t rows, size_t more, uint32_t rare, double signal)
+{
+    learning_setup_in(l, UINT64_MAX, rows, more, rare, signal);
 }
 
 static ln_status learn(learning *l, uint32_t batch, uint32_t epochs)
@@ -225,6 +230,35 @@ START_TEST(nothing_leaks_between_folds)
     ck_assert_double_eq_tol(l.result.accuracy, right_of(&l, l.held), 1e-9);
     free(own);
     learning_teardown(&l);
+}
+END_TEST
+
+START_TEST(rows_of_a_file_teach_the_same)
+{
+    learning in_memory, in_file;
+    ln__ahead ahead;
+
+    learning_setup(&in_memory, 90, 40, 2, 0.1);
+    learning_setup_in(&in_file, 0, 90, 40, 2, 0.1);
+    ck_assert(!ln__cache_brings(&in_memory.x) && ln__cache_brings(&in_file.x));
+    ck_assert_int_eq(learn(&in_memory, 32, 4), LN_OK);
+    ck_assert_int_eq(learn(&in_file, 32, 4), LN_OK);
+    ck_assert_mem_eq(in_memory.held, in_file.held, 90 * CLASSES * sizeof(float));
+    ck_assert_mem_eq(in_memory.mlp.params, in_file.mlp.params, CLASSES * INPUTS * sizeof(float));
+
+    const ln__wide wide = { .x = &in_file.x };
+    const uint32_t places[] = { 3, 0, 89 };
+    ck_assert_int_eq(ln__ahead_new(&ahead, &wide, 1, &in_file.ctx, NULL), LN_OK);
+    for (size_t i = 0; i < LN__COUNT(places); i++)
+        ln__cache_leave(&in_file.x, places[i]);
+    for (int i = 0; i < 50; i++)
+        ln__ahead_ask(&ahead, places, LN__COUNT(places));
+    ln__ahead_wait(&ahead);
+    for (size_t i = 0; i < LN__COUNT(places); i++)
+        ck_assert_mem_eq(ln__cache_row(&in_file.x, places[i]), ln__cache_row(&in_memory.x, places[i]), INPUTS * sizeof(float));
+    ln__ahead_free(&ahead);
+    learning_teardown(&in_memory);
+    learning_teardown(&in_file);
 }
 END_TEST
 
@@ -334,6 +368,7 @@ int main(void)
     tcase_add_test(tc, columns_are_described_in_place);
     tcase_add_test(tc, many_inputs_slow_the_rate);
     tcase_add_test(tc, nothing_leaks_between_folds);
+    tcase_add_test(tc, rows_of_a_file_teach_the_same);
     tcase_add_test(tc, rows_for_heads_alone_teach);
     tcase_add_test(tc, a_rare_class_is_known_to_be_rare);
     tcase_add_test(tc, batches_of_one_row_and_of_all);

@@ -574,7 +574,7 @@ typedef struct ln_gate_options {
  *   p_i = g_i * prod_{j<i} (1 - g_j), g_E = 1.
  * By default from the last gate to the first, each against what those behind it
  * decide; LN_OBJECTIVE_LEENET descends all gates together. A gate is the mean of
- * those that were fitted on the rows outside each fold; one that reads statistics and
+ * those that were fitted on the rows outside each of five folds; one that reads statistics and
  * whose threshold is not given is the mean, before the sigmoid, of that and of the head's
  * logit margin.
  * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only

@@ -152,7 +152,7 @@ typedef struct ln__pool ln__pool;
 typedef void (*ln__work_fn)(uint32_t worker, void *payload);
 ln_status ln__pool_new(ln__pool **out, const ln__ctx *ctx, uint32_t count, ln_error *err);
 void      ln__pool_run(ln__pool *pool, uint32_t n, ln__work_fn work, void *payload);
-/* All workers but the caller's begin, once they are done with what they were started on before. */
+/* All workers but the caller's begin, once they are done with what they were started on before; `payload` is theirs until the wait. */
 void      ln__pool_start(ln__pool *pool, ln__work_fn work, void *payload);
 void      ln__pool_wait(ln__pool *pool);
 uint32_t  ln__pool_size(const ln__pool *pool);

@@ -160,6 +160,8 @@ ln_status ln__pool_new(ln__pool **out, const ln__ctx *ctx, uint32_t count, ln_er
 static void start_round(ln__pool *pool, uint32_t n, ln__work_fn work, void *payload)
 {
     pthread_mutex_lock(&pool->lock);
+    while (pool->running > 0)
+        pthread_cond_wait(&pool->done, &pool->lock);
     pool->work = work;
     pool->payload = payload;
     pool->wanted = n;
@@ -190,7 +192,6 @@ void ln__pool_run(ln__pool *pool, uint32_t n, ln__work_fn work, void *payload)
 
 void ln__pool_start(ln__pool *pool, ln__work_fn work, void *payload)
 {
-    ln__pool_wait(pool);
     if (pool->count > 1)
         start_round(pool, pool->count, work, payload);
 }
@@ -206,6 +207,7 @@ void ln__pool_free(ln__pool *pool)
 
     if (pool == NULL)
         return;
+    ln__pool_wait(pool);
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
     pthread_cond_broadcast(&pool->wake);

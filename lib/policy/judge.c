@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { CANDIDATES = 200, REACH = 12 };  /* neighbours either side that speak for a threshold */
+static const double ROUNDING = 1e-12;
 
 void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right,
                       const float *price, int64_t n, uint32_t exits)
@@ -101,28 +102,26 @@ static void fill_candidates(double *candidate, const float *g, int64_t n, uint32
     }
 }
 
-/* At 0.5 a well calibrated gate should decide: the others must be better, not equal. */
+/* At 0.5 a well calibrated gate should decide. The others must be better, not equal, on these rows themselves too: neighbours that
+ * lie beyond a gap in g speak for nobody. */
 double ln__threshold_choose(const float *g, const float *price, const double *cost, double alpha,
                             int64_t n, uint32_t exits, float *scratch)
 {
-    double candidate[CANDIDATES + 1], loss[CANDIDATES + 1], best = 0.5, best_loss;
-    size_t half = 0;
+    double candidate[CANDIDATES + 1], loss[CANDIDATES + 1], best_mean = INFINITY;
+    size_t best = 0;
 
     if (n == 0 || exits == 0)
-        return best;
+        return 0.5;
     fill_candidates(candidate, g, n, exits, scratch);
     for (int k = 0; k <= CANDIDATES; k++)
         loss[k] = loss_at(candidate[k], g, price, cost, alpha, n, exits);
-    while (half < CANDIDATES && candidate[half] < 0.5)
-        half++;
-    best_loss = ln__mean_around(loss, CANDIDATES + 1, half, REACH);
     for (size_t k = 0; k <= CANDIDATES; k++) {
         double mean = ln__mean_around(loss, CANDIDATES + 1, k, REACH);
 
-        if (mean < best_loss) {
-            best = candidate[k];
-            best_loss = mean;
+        if (mean < best_mean) {
+            best = k;
+            best_mean = mean;
         }
     }
-    return best;
+    return loss[best] < loss_at(0.5, g, price, cost, alpha, n, exits) - ROUNDING ? candidate[best] : 0.5;
 }

@@ -117,7 +117,7 @@ enum { LN__MAX_EXITS = 63 };
 /* g [n][exits] sigmoids, right [n][exits+1] 0/1, price as above or NULL. */
 void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right,
                       const float *price, int64_t n, uint32_t exits);
-/* Of value[at] and `reach` others either side, nearer ones counting more; NAN: none there. */
+/* Of value[at] and `reach` others either side, nearer ones counting more; those that are NAN are left out, value[at] is not. */
 double ln__mean_around(const double *value, size_t count, size_t at, size_t reach);
 /* The common threshold that minimises (1-alpha) price + alpha cost of hard decisions on these rows, judged with its neighbours,
  * so that chance decides less. */

@@ -13,7 +13,7 @@
 
 static const double GB = 1e9;
 
-enum { FEW_PAGES = 16 };
+enum { FEW_PAGES = 8, READ_AHEAD = 1 << 17 };
 
 const char *ln__cache_folder(const ln__cache_place *place)
 {
@@ -77,24 +77,30 @@ static int reserve(int fd, size_t bytes)
 }
 
 /* Large pages take a tenth of the work to read, but rows share them: they pay where a page is still there for the next row. */
-static bool stays_cached(size_t bytes)
+static void use_large_pages(void *data, size_t bytes, const ln__cache_place *place)
 {
+#ifdef MADV_HUGEPAGE
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
 
-    return pages > 0 && size > 0 && bytes / (size_t)size < (size_t)pages / 2;
+    if (pages > 0 && size > 0 && (place->mapped + bytes) / (size_t)size < (size_t)pages / 2)
+        madvise(data, bytes, MADV_HUGEPAGE);
+#else
+    (void)data, (void)bytes, (void)place;
+#endif
 }
 
-static ln_status map_file(ln__cache *out, const char *folder, size_t bytes, const ln__ctx *ctx, ln_error *err)
+static ln_status map_file(ln__cache *out, ln__cache_place *place, size_t bytes, ln_error *err)
 {
+    const char *folder = ln__cache_folder(place);
     ln__buffer path;
     ln_status st = LN_OK;
 
-    ln__buffer_init(&path, ctx);
+    ln__buffer_init(&path, place->ctx);
     ln__buffer_printf(&path, "%s/leenet-cache-XXXXXX", folder);
     ln__buffer_put(&path, "", 1);
     if (!path.ok) {
         ln__buffer_free(&path);
-        return ln__fail_nomem(err, ctx, strlen(folder));
+        return ln__fail_nomem(err, place->ctx, strlen(folder));
     }
     int saved = errno, fd = mkstemp((char *)path.data), error = fd < 0 ? errno : 0;
     if (fd >= 0) {
@@ -106,8 +112,10 @@ static ln_status map_file(ln__cache *out, const char *folder, size_t bytes, cons
         error = errno;
     if (fd >= 0)
         close(fd);
-    if (data != MAP_FAILED && stays_cached(bytes))
-        madvise(data, bytes, MADV_HUGEPAGE);
+    if (data != MAP_FAILED) {
+        use_large_pages(data, bytes, place);
+        place->mapped += bytes;
+    }
     errno = saved;
     if (error)
         st = ln__fail_errno(err, LN_E_IO, error, "%.3f GB of cached features do not fit memory, and '%s' cannot take them",
@@ -135,7 +143,7 @@ ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, siz
     } else {
         st = ln__cache_check(place, bytes, bytes, err);
         if (st == LN_OK)
-            st = map_file(out, ln__cache_folder(place), bytes, place->ctx, err);
+            st = map_file(out, place, bytes, err);
         if (st < 0)
             return st;
     }
@@ -151,23 +159,34 @@ static bool pages_of(const ln__cache *cache, size_t row, uintptr_t *begin, uintp
 
     *begin = (uintptr_t)ln__cache_row(cache, row) / page * page;
     *end = (uintptr_t)ln__cache_row(cache, row + 1);
-    return cache->mapped && *end - *begin >= FEW_PAGES * page;
+    return ln__cache_brings(cache);
 }
 
-#ifdef MADV_POPULATE_READ
-enum { BRING = MADV_POPULATE_READ };    /* Linux 5.14; before that it is unknown */
-#else
-enum { BRING = MADV_WILLNEED };
-#endif
+bool ln__cache_brings(const ln__cache *cache)
+{
+    return cache->mapped > 0 && cache->width * sizeof(float) >= FEW_PAGES * (size_t)sysconf(_SC_PAGESIZE);
+}
 
-/* Advice is never an error. */
+/* Linux 5.14 and later. */
+static bool populate(uintptr_t begin, uintptr_t end)
+{
+#ifdef MADV_POPULATE_READ
+    return madvise((void *)begin, end - begin, MADV_POPULATE_READ) == 0;
+#else
+    (void)begin, (void)end;
+    return false;
+#endif
+}
+
+/* Advice is never an error. The system takes no more of it at once than it would read ahead. */
 void ln__cache_bring(const ln__cache *cache, size_t row)
 {
     int saved = errno;
     uintptr_t begin, end;
 
-    if (pages_of(cache, row, &begin, &end) && madvise((void *)begin, end - begin, BRING) < 0)
-        madvise((void *)begin, end - begin, MADV_WILLNEED);
+    if (pages_of(cache, row, &begin, &end) && !populate(begin, end))
+        for (; begin < end; begin += READ_AHEAD)
+            madvise((void *)begin, LN__MIN((uintptr_t)READ_AHEAD, end - begin), MADV_WILLNEED);
     errno = saved;
 }
 
@@ -184,6 +203,7 @@ void ln__cache_leave(const ln__cache *cache, size_t row)
 
 void ln__cache_return(ln__cache *cache, ln__cache_place *place)
 {
+    place->mapped -= cache->mapped;
     if (cache->data && !cache->mapped)
         place->memory_left += cache->rows * cache->width * sizeof(float);
     ln__cache_free(cache, place->ctx);

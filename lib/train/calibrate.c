@@ -186,7 +186,8 @@ ln_status ln__calibrate(ln_model *model, ln_data *rows, const ln_calibrate_optio
 {
     counting c = { .model = model };
     ln__reporter reporter = ln__reporter_make(options->progress, options->progress_payload);
-    ln__cache_place place = { &model->ctx, options->max_memory ? options->max_memory : UINT64_C(1) << 32, options->cache_folder };
+    ln__cache_place place = { .ctx = &model->ctx, .memory_left = options->max_memory ? options->max_memory : UINT64_C(1) << 32,
+                              .folder = options->cache_folder };
     ln__features_request request = { .data = rows, .threads = options->threads ? options->threads : ln__cpu_count() };
     int32_t *map = NULL;
     ln_status st = check(model, rows, options, err);

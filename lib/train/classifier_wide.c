@@ -13,7 +13,7 @@ typedef struct wide_fit {
     ln__rng   rng;
     uint32_t *order;            /* rows, those for heads only among them */
     uint32_t *places;           /* in the cache, of each row one of its forms */
-    size_t    n_order;          /* of both */
+    size_t    n_order;          /* rows in `order` and in `places` */
     uint32_t *mine;             /* [batch] indices of rows that a model learns from */
     float    *z, *dz;           /* [batch][models][classes] */
     float    *mixed, *target;   /* [batch][classes] of one model */

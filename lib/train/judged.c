@@ -90,8 +90,8 @@ ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const
     if (!t)
         ln__log(&model->ctx, LN_LOG_WARNING, "the heads' out-of-fold answers are not kept; gates learn well only from rows that the heads "
                                              "have not seen");
-    ln__cache_place place = { &model->ctx, wish->max_memory ? wish->max_memory : UINT64_C(1) << 32,
-                              wish->cache_folder };
+    ln__cache_place place = { .ctx = &model->ctx, .memory_left = wish->max_memory ? wish->max_memory : UINT64_C(1) << 32,
+                              .folder = wish->cache_folder };
     ln__features_request request = { .data = rows, .threads = wish->threads };
     st = ln__features_run(&j->fresh, model, &request, &place, reporter, err);
     j->features = &j->fresh;

@@ -201,7 +201,7 @@ static ln_status collect_answers(placing *p, ln_error *err)
                               .cells = p->options.heads->head == LN_HEAD_CONV ? 0 : p->options.heads->cells,
                               .covariance = p->options.heads->covariance };
     ln_model *model = p->model;
-    ln__cache_place place = { &model->ctx, p->options.max_memory, p->options.cache_folder };
+    ln__cache_place place = { .ctx = &model->ctx, .memory_left = p->options.max_memory, .folder = p->options.cache_folder };
     ln__features_request request = { .data = p->rows, .more = p->options.head_rows, .seed = p->options.seed, .threads = p->options.threads,
                                      .last_layer = model->final.replaced && !model->final.trained };
     ln_status st = put_exits(p, &small, true, err);

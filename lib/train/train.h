@@ -30,7 +30,8 @@ ln_status    ln__report(ln__reporter *reporter, ln_progress *progress, bool alwa
 
 /* rows x width floats, in memory or, when that is asked too much of, in an unlinked file. */
 typedef struct ln__cache { float *data; size_t rows, width, mapped; } ln__cache;
-typedef struct ln__cache_place { const ln__ctx *ctx; uint64_t memory_left; const char *folder; } ln__cache_place;   /* folder NULL: /tmp */
+/* folder NULL: /tmp; mapped: bytes of all files so far */
+typedef struct ln__cache_place { const ln__ctx *ctx; uint64_t memory_left; const char *folder; size_t mapped; } ln__cache_place;
 const char *ln__cache_folder(const ln__cache_place *place);
 /* Bytes of a cache; LN_E_LIMIT. */
 ln_status ln__cache_size(size_t *bytes, size_t rows, size_t width, ln_error *err);
@@ -42,6 +43,7 @@ ln_status ln__disk_check(const ln__disk *disk, uint64_t bytes, uint64_t largest,
 ln_status ln__cache_new(ln__cache *out, ln__cache_place *place, size_t rows, size_t width, ln_error *err);
 void      ln__cache_free(ln__cache *cache, const ln__ctx *ctx);
 void      ln__cache_return(ln__cache *cache, ln__cache_place *place);   /* frees it and gives its memory back to the place */
+bool      ln__cache_brings(const ln__cache *cache);             /* whether the next two do anything: rows fill pages of a file */
 void      ln__cache_bring(const ln__cache *cache, size_t row);  /* it is wanted soon: reads a file's part */
 void      ln__cache_leave(const ln__cache *cache, size_t row);  /* it is not: a file's part no longer counts as this process's memory */
 static inline float *ln__cache_row(const ln__cache *cache, size_t row) { return cache->data + row * cache->width; }

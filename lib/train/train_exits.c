@@ -8,7 +8,7 @@ static const double USUAL_RATE = 1e-3, USUAL_CONV_RATE = 5e-3;
 
 typedef struct exits_job {
     ln_model        *model;
-    ln_train_options options;   /* defaults filled in */
+    ln_train_options options;   /* defaults filled in, but for folds */
     ln__training    *training;
     ln__reporter     reporter;
     ln__pool        *pool;
@@ -38,14 +38,13 @@ static uint32_t default_folds(const ln_model *model, size_t rows)
     return cheap ? MANY_FOLDS : FEW_FOLDS;
 }
 
-static ln_status fill_defaults(ln_train_options *o, const ln_model *model, size_t rows, ln_error *err)
+static ln_status fill_defaults(ln_train_options *o, ln_error *err)
 {
     if (!(o->learning_rate >= 0 && o->learning_rate <= 10) || !(o->weight_decay <= 100))
         return ln__fail(err, LN_E_ARGUMENT, "learning rate %g (0..10) or weight decay %g (up to 100) is out of range",
                         o->learning_rate, o->weight_decay);
     o->threads = o->threads ? o->threads : ln__cpu_count();
     o->epochs = o->epochs ? o->epochs : 20;
-    o->folds = o->folds ? o->folds : default_folds(model, rows);
     o->batch = o->batch ? o->batch : 64;
     o->weight_decay = o->weight_decay < 0 ? 0.0 : o->weight_decay > 0 ? o->weight_decay : 0.05;
     o->max_memory = o->max_memory ? o->max_memory : UINT64_C(1) << 32;
@@ -55,7 +54,7 @@ static ln_status fill_defaults(ln_train_options *o, const ln_model *model, size_
                         "distill 0..1", o->label_smoothing, o->dropout, o->distill);
     if (o->augment > 1000)
         return ln__fail(err, LN_E_ARGUMENT, "augment %u; at most 1000 passes", o->augment);
-    if (o->folds < 2 || o->folds > LN__MAX_FOLDS)
+    if (o->folds == 1 || o->folds > LN__MAX_FOLDS)
         return ln__fail(err, LN_E_ARGUMENT, "folds %u; 2..%d", o->folds, LN__MAX_FOLDS);
     if (o->batch > LN__MAX_BATCH)
         return ln__fail(err, LN_E_ARGUMENT, "batch %u; 1..%d", o->batch, LN__MAX_BATCH);
@@ -68,11 +67,10 @@ static ln_status fill_defaults(ln_train_options *o, const ln_model *model, size_
 
 static ln_status check_rows(const exits_job *job, size_t rows, ln_error *err)
 {
-    size_t need = 2 * (size_t)job->options.folds;
+    size_t folds = job->options.folds ? job->options.folds : FEW_FOLDS;
 
-    if (rows < need)
-        return ln__fail(err, LN_E_ARGUMENT, "%zu rows are too few to train on; %u folds need at least %zu", rows,
-                        job->options.folds, need);
+    if (rows < 2 * folds)
+        return ln__fail(err, LN_E_ARGUMENT, "%zu rows are too few to train on; %zu folds need at least %zu", rows, folds, 2 * folds);
     if (rows > UINT32_MAX)
         return ln__fail(err, LN_E_LIMIT, "%zu rows; at most %u", rows, UINT32_MAX);
     return LN_OK;
@@ -104,10 +102,9 @@ static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
     if (!t)
         return ln__fail_nomem(err, &model->ctx, sizeof *t);
     job->training = t;
-    job->place = (ln__cache_place){ &model->ctx, job->options.max_memory, job->options.cache_folder };
+    job->place = (ln__cache_place){ .ctx = &model->ctx, .memory_left = job->options.max_memory, .folder = job->options.cache_folder };
     if (!placed)
         t->data = ln__data_retain(rows);
-    t->folds = job->options.folds;
     bool last = model->final.replaced && !model->final.trained;
     const ln_train_options *o = &job->options;
     if (o->distill > 0 && last)
@@ -118,6 +115,7 @@ static ln_status make_training(exits_job *job, ln_data *rows, ln_error *err)
     ln_status st = placed ? LN_OK : ln__features_run(&t->features, model, &request, &job->place, &job->reporter, err);
     if (st == LN_OK)
         st = check_rows(job, t->features.rows, err);
+    t->folds = o->folds ? o->folds : default_folds(model, t->features.rows);
     if (st == LN_OK)
         st = ln__folds_make(&t->fold, t->features.labels, t->features.rows, model->classes, t->folds, job->options.seed,
                             &model->ctx, err);
@@ -281,7 +279,7 @@ static ln_status train_all(exits_job *job, ln_error *err)
 ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err)
 {
     exits_job job = { .model = model, .options = *options };
-    ln_status st = fill_defaults(&job.options, model, ln_data_rows(rows), err);
+    ln_status st = fill_defaults(&job.options, err);
 
     if (st == LN_OK)
         st = ln__model_change(model, "ln_exit_train", err);

@@ -209,12 +209,18 @@ ln_status ln__wide_new(ln__wide *out, const ln__cache *x, size_t outputs, size_t
 
 ln_status ln__ahead_new(ln__ahead *out, const ln__wide *wide, uint32_t count, const ln__ctx *ctx, ln_error *err)
 {
-    bool mapped = false;
+    bool useful = false;
+    ln_error why;
 
     for (uint32_t i = 0; i < count; i++)
-        mapped = mapped || wide[i].x->mapped > 0;
+        useful = useful || ln__cache_brings(wide[i].x);
     *out = (ln__ahead){ .wide = wide, .count = count };
-    return mapped ? ln__pool_new(&out->reader, ctx, 2, err) : LN_OK;
+    ln_status st = useful ? ln__pool_new(&out->reader, ctx, 2, &why) : LN_OK;
+    if (st == LN_OK || st == LN_E_LIMIT)        /* without a thread rows come when they are touched */
+        return LN_OK;
+    if (err)
+        *err = why;
+    return st;
 }
 
 static void read_ahead(uint32_t number, void *payload)
@@ -229,12 +235,11 @@ static void read_ahead(uint32_t number, void *payload)
 
 void ln__ahead_ask(ln__ahead *ahead, const uint32_t *places, size_t n)
 {
-    if (!ahead->reader)
-        return;
-    ln__pool_wait(ahead->reader);
+    ln__ahead_wait(ahead);
     ahead->places = places;
     ahead->n = n;
-    ln__pool_start(ahead->reader, read_ahead, ahead);
+    if (ahead->reader)
+        ln__pool_start(ahead->reader, read_ahead, ahead);
 }
 
 void ln__ahead_wait(ln__ahead *ahead)

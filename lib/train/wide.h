@@ -32,18 +32,17 @@ ln_status ln__wide_forward(ln__wide *wide, const uint32_t *places, size_t n, flo
 /* One step of Adam from dz [n][outputs] of the same rows. Biases do not decay. */
 ln_status ln__wide_step(ln__wide *wide, const uint32_t *places, size_t n, const float *dz, float rate, float decay, ln_error *err);
 
-/* Rows come from the file while the batch before them is worked on. Asking for them takes half as long as reading them, so
- * a thread of its own does it. */
+/* Rows come from the file while the batch before them is worked on: a thread of its own reads them. */
 typedef struct ln__ahead {
     const ln__wide *wide;       /* [count] whose rows are asked for */
     uint32_t        count;
-    ln__pool       *reader;     /* NULL: all are in memory */
+    ln__pool       *reader;     /* NULL: nothing is read ahead */
     const uint32_t *places;
     size_t          n;
 } ln__ahead;
 
 ln_status ln__ahead_new(ln__ahead *out, const ln__wide *wide, uint32_t count, const ln__ctx *ctx, ln_error *err);
-/* Returns at once; `places` stay as they are until the next call for `ahead`. */
+/* Waits until what was asked for before is there, then returns; `places` stay as they are until the next call for `ahead`. */
 void      ln__ahead_ask(ln__ahead *ahead, const uint32_t *places, size_t n);
 void      ln__ahead_wait(ln__ahead *ahead);
 void      ln__ahead_free(ln__ahead *ahead);
