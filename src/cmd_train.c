@@ -225,6 +225,8 @@ static ln_status build(job *b, ln_error *err)
     if (st >= 0)
         st = train_gates(b, err);
     if (st >= 0)
+        st = train_add_budget_points(b->s, b->model, err);
+    if (st >= 0)
         st = train_policies(b, err);
     if (st >= 0 && b->cal)
         st = train_calibrate(b->s, b->model, b->cal, &b->p, err);

@@ -49,6 +49,25 @@ static ln_target request(const train_settings *s, size_t i)
     return target_of(&flags);
 }
 
+/* Budgets that cannot be kept are left out here and reported when all is trained. */
+ln_status train_add_budget_points(const train_settings *s, ln_model *model, ln_error *err)
+{
+    static const double usual[] = { 0.5, 0.35, 0.25 };
+    const double *budgets = s->n_budgets ? s->budgets : s->n_place_budgets ? s->place_budgets : usual;
+    size_t count = s->n_budgets ? s->n_budgets : !s->usual_points ? 0 : s->n_place_budgets ? s->n_place_budgets : sizeof usual / sizeof usual[0];
+    ln_status st = LN_OK;
+
+    for (size_t i = 0; st >= 0 && i < count; i++) {
+        ln_target target = LN_TARGET_INIT;
+        ln_setting at = LN_SETTING_INIT;
+        target.budget = budgets[i];
+        target.cost = s->cost;
+        if (ln_target_resolve(model, &target, &at, NULL, NULL) >= 0)
+            st = ln_point_add_setting(model, LN_POLICY_GATE, at.index, NULL, err);
+    }
+    return st;
+}
+
 /* One that cannot be reached is reported when all is trained. */
 ln_status train_default_target(const train_settings *s, ln_model *model, ln_error *err)
 {

@@ -83,6 +83,9 @@ int main(int, char **argv)
     TRY("training reports its progress", calls > 0);
     TRY("points are there", model.point_count() == 2 && model.point_info(1).alpha == 0.7
         && model.threshold(0, 0) > 0.0 && std::isnan(model.threshold(9, 9)));
+    std::uint32_t last = model.setting_count(LN_POLICY_GATE) - 1;
+    TRY("a setting becomes a point", model.add_setting_point(LN_POLICY_GATE, last) == 2
+        && model.point_info(2).macs_share == model.setting(LN_POLICY_GATE, last).macs_share);
     model.set_default_point(1);
     model.save(saved);
 
@@ -132,7 +135,7 @@ int main(int, char **argv)
     own.set_default_target(nullptr);
     TRY("and none", thrown_by([&] { own.default_target(); }) == LN_E_STATE);
     leenet::Model again = leenet::Model::load(saved);
-    TRY("a saved model comes back", again.exit_count() == 2 && again.point_count() == 2
+    TRY("a saved model comes back", again.exit_count() == 2 && again.point_count() == 3
         && again.info().default_point == 1 && again.class_name(2) == "disc");
     const leenet::Answers answers = leenet::Answers::collect(again, data);
     std::vector<ln_result> replayed;

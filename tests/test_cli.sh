@@ -183,6 +183,13 @@ says "train tells that classes have no rows" 0 "the 20 rows are of 1 of the data
     --data "$work/sorted:first=20" --exits even:1 --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune -o "$work/few.onnx" -q
 run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits even:2 --alpha 0.2,0.8 \
     --epochs 5 --folds 2 --gate-epochs 20 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
+run "info --json of it" "$LEENET" info "$work/budget.onnx" --json
+json "has points at the budgets" "[p['alpha'] in (0.2, 0.8) for p in d[0]['points']] == [True] * 4
+    and d[0]['points'][2]['expected']['macs_share'] <= 0.8 and d[0]['points'][3]['expected']['macs_share'] <= 0.9"
+run "train without alphas" "$LEENET" train $model --data $pictures:part=0/2 --exits even:2 --epochs 5 --folds 2 --gate-epochs 5 \
+    --no-tune --cost macs -o "$work/usual.onnx" --json -q
+json "has points at the usual budgets that can be kept" "len(d) in (12, 13, 14) and len({p['alpha'] for p in d[:11]}) == 11
+    and all(p['expected']['macs_share'] <= 0.5 and p['alpha'] in {q['alpha'] for q in d[:11]} for p in d[11:])"
 says "it is the result's default" 0 "^default: --policy gate --cost macs --budget 0.8$" "$LEENET" info "$work/budget.onnx"
 says "which eval uses" 0 "^setting [0-9]* of policy gate: " "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
 says "and names" 0 "^setting  *policy  *accuracy" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2

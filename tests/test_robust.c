@@ -135,6 +135,8 @@ static ln_status teach(ln_model *model, const int32_t *heads, int n_heads, ln_ga
         st = ln_exit_train(model, rows, &train, err);
     if (st >= 0)
         st = ln_gate_train(model, rows, &gates, err);
+    if (st >= 0)
+        st = ln_point_add_setting(model, LN_POLICY_GATE, 0, NULL, err);
     ln_data_free(rows);
     return st;
 }

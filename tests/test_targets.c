@@ -110,6 +110,64 @@ START_TEST(training_leaves_a_curve_and_files_keep_it)
 }
 END_TEST
 
+START_TEST(a_setting_becomes_a_point)
+{
+    static const int32_t policies[] = { LN_POLICY_GATE, LN_POLICY_ENSEMBLE };
+    ln_model *model = trained(), *again = NULL;
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_session *session = NULL;
+    ln_answers *answers = NULL;
+    ln_answers_options ao = LN_ANSWERS_OPTIONS_INIT;
+    ln_data *data = open_rows(DATA ":part=1/2");
+    size_t n = ln_data_rows(data);
+    ln_result *by_setting = malloc(n * sizeof *by_setting), *by_point = malloc(n * sizeof *by_point);
+    char path[] = "/tmp/leenet-targets-XXXXXX";
+    uint32_t first = ln_model_point_count(model), added = 99;
+
+    FAILS(LN_E_ARGUMENT, ln_point_add_setting(NULL, LN_POLICY_GATE, 0, &added, &err));
+    FAILS(LN_E_ARGUMENT, ln_point_add_setting(model, LN_POLICY_GATE, ln_setting_count(model, LN_POLICY_GATE), &added, &err));
+    FAILS(LN_E_STATE, ln_point_add_setting(model, LN_POLICY_MARGIN, 0, &added, &err));
+    OK(ln_session_open(&session, model, NULL, &err));
+    FAILS(LN_E_STATE, ln_point_add_setting(model, LN_POLICY_GATE, 1, &added, &err));
+    ln_session_free(session);
+    ck_assert_uint_eq(ln_model_point_count(model), first);
+    for (uint32_t i = 0; i < 2; i++) {
+        OK(ln_point_add_setting(model, policies[i], ln_setting_count(model, policies[i]) / 2, &added, &err));
+        ck_assert_uint_eq(added, first + i);
+    }
+    OK(ln_point_add_setting(model, LN_POLICY_GATE, 0, NULL, &err));
+    close(mkstemp(path));
+    OK(ln_model_save(model, path, &err));
+    OK(ln_model_load(&again, path, NULL, &err));
+    OK(ln_model_get_info(again, &info, &err));
+    ck_assert_uint_eq(info.points, first + 3);
+    OK(ln_answers_collect(&answers, again, data, &ao, &err));
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t index = ln_setting_count(again, policies[i]) / 2, early = 0;
+        ln_setting s = LN_SETTING_INIT;
+        ln_point_info p = LN_POINT_INFO_INIT, of = LN_POINT_INFO_INIT;
+        OK(ln_setting_get(again, policies[i], index, &s, &err));
+        OK(ln_point_get_info(again, first + i, &p, &err));
+        OK(ln_point_get_info(again, s.point, &of, &err));
+        ck_assert(p.policy == policies[i] && p.alpha == of.alpha && p.rows == s.rows && p.accuracy == s.accuracy &&
+                  p.plain_accuracy == s.plain_accuracy && p.macs_share == s.macs_share && p.time_share == s.time_share);
+        OK(ln_answers_replay(answers, policies[i], index, by_setting, NULL, &err));
+        OK(ln_answers_replay_point(answers, first + i, by_point, NULL, &err));
+        ck_assert_mem_eq(by_setting, by_point, n * sizeof *by_point);
+        for (size_t r = 0; r < n; r++)
+            early += by_point[r].exit < info.exits;
+        ck_assert_msg(early > 0, "policy %d: nothing leaves early, so that thresholds were not seen", policies[i]);
+    }
+    unlink(path);
+    ln_answers_free(answers);
+    free(by_setting);
+    free(by_point);
+    ln_data_free(data);
+    ln_model_free(again);
+    ln_model_free(model);
+}
+END_TEST
+
 /* The counts are those of sessions that use the setting. */
 START_TEST(calibration_counts_what_sessions_answer)
 {
@@ -446,6 +504,7 @@ int main(void)
 
     tcase_set_timeout(core, 600);
     tcase_add_test(core, training_leaves_a_curve_and_files_keep_it);
+    tcase_add_test(core, a_setting_becomes_a_point);
     tcase_add_test(core, calibration_counts_what_sessions_answer);
     tcase_add_test(core, targets_lead_to_settings);
     tcase_add_test(core, sessions_open_at_a_target);

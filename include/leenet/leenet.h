@@ -704,6 +704,14 @@ LN_API uint32_t  ln_setting_count(const ln_model *model, int32_t policy);
 LN_API ln_status ln_setting_get(const ln_model *model, int32_t policy, uint32_t index,
                                 ln_setting *out, ln_error *err);
 
+/* Makes a setting an operating point too, behind those there are: a copy of the gates it stands
+ * on, with its thresholds and what is expected of it; alpha is that of the gates. The settings
+ * stay as they are. *point (may be NULL) is its number.
+ * LN_E_ARGUMENT, LN_E_STATE as ln_setting_get, LN_E_STATE also with a session open, LN_E_LIMIT
+ * for too many points. */
+LN_API LN_MUST_CHECK ln_status
+ln_point_add_setting(ln_model *model, int32_t policy, uint32_t index, uint32_t *point, ln_error *err);
+
 typedef struct ln_calibrate_options {
     size_t         struct_size;
     uint32_t       threads;     /* 0: all */

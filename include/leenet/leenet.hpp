@@ -363,6 +363,14 @@ public:
         return s;
     }
 
+    // The new operating point's number.
+    std::uint32_t add_setting_point(std::int32_t policy, std::uint32_t index)
+    {
+        std::uint32_t point = 0;
+        detail::check([&](ln_error *e) { return ln_point_add_setting(get(), policy, index, &point, e); });
+        return point;
+    }
+
     // LN_SKIPPED if pictures were left out.
     ln_status calibrate(const Data &rows, ln_calibrate_options options = LN_CALIBRATE_OPTIONS_INIT,
                         const Progress &progress = nullptr)

@@ -18,6 +18,17 @@ ln_status ln_setting_get(const ln_model *model, int32_t policy, uint32_t index, 
     return st < 0 ? st : ln__info_copy(out, setting, sizeof *setting, "ln_setting", err);
 }
 
+ln_status ln_point_add_setting(ln_model *model, int32_t policy, uint32_t index, uint32_t *point, ln_error *err)
+{
+    LN__REQUIRE(model, "ln_point_add_setting", err);
+    ln_status st = ln__model_change(model, "ln_point_add_setting", err);
+    if (st == LN_OK)
+        st = ln__model_add_setting(model, policy, index, err);
+    if (st == LN_OK && point)
+        *point = model->n_points - 1;
+    return st;
+}
+
 ln_status ln_policy_calibrate(ln_model *model, ln_data *rows, const ln_calibrate_options *options, ln_error *err)
 {
     ln_calibrate_options o;

@@ -29,6 +29,7 @@ static inline int64_t ln__narrow_words(int64_t inputs)      /* of a row */
 
 bool   ln__mlp_param_count(int32_t inputs, int32_t hidden, int32_t outputs, size_t *out);
 ln_status ln__mlp_new(ln__mlp *out, const ln__ctx *ctx, int32_t inputs, int32_t hidden, int32_t outputs, ln_error *err); /* zeros */
+ln_status ln__mlp_copy(ln__mlp *out, const ln__mlp *from, const ln__ctx *ctx, ln_error *err);
 void   ln__mlp_free(ln__mlp *mlp, const ln__ctx *ctx);
 void   ln__mlp_init(ln__mlp *mlp, ln__rng *rng);            /* He et al. 2015 (gain 1 for the last layer), biases zero */
 float *ln__mlp_w1(const ln__mlp *mlp);  /* NULL if hidden is 0 */

@@ -45,6 +45,22 @@ void ln__mlp_free(ln__mlp *mlp, const ln__ctx *ctx)
     mlp->narrow = NULL;
 }
 
+ln_status ln__mlp_copy(ln__mlp *out, const ln__mlp *from, const ln__ctx *ctx, ln_error *err)
+{
+    ln_status st = ln__mlp_new(out, ctx, from->inputs, from->hidden, from->outputs, err);
+    size_t count;
+
+    if (st < 0)
+        return st;
+    ln__mlp_param_count(from->inputs, from->hidden, from->outputs, &count);
+    memcpy(out->params, from->params, count * sizeof *out->params);
+    if (from->narrow)
+        st = ln__mlp_narrow(out, ctx, err);
+    if (st < 0)
+        ln__mlp_free(out, ctx);
+    return st;
+}
+
 /* ---- Where the weights lie ------------------------------------------------------- */
 
 float *ln__mlp_w1(const ln__mlp *mlp)

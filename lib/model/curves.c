@@ -104,6 +104,29 @@ const double *ln__setting_shares(const ln_model *model, const ln_setting *settin
     return model->curves[setting->policy].share + (size_t)setting->index * (model->n_exits + 1);
 }
 
+ln_status ln__model_add_setting(ln_model *model, int32_t policy, uint32_t index, ln_error *err)
+{
+    const ln_setting *s;
+    const double *thresholds;
+    ln_status st = ln__setting_find(&s, &thresholds, model, policy, index, err);
+
+    if (st < 0)
+        return st;
+    const ln__point *from = &model->points[s->point];
+    ln__point point = { .alpha = from->alpha, .cost = from->cost, .has_shares = true };
+    st = ln__gates_copy(&point.gates, &from->gates, &model->ctx, err);
+    if (st < 0)
+        return st;
+    memcpy(point.gates.threshold, thresholds, model->n_exits * sizeof *thresholds);
+    memcpy(point.shares, ln__setting_shares(model, s), (model->n_exits + 1) * sizeof *point.shares);
+    point.measured = (ln_point_info){ .struct_size = sizeof point.measured, .alpha = from->alpha, .cost = from->cost, .rows = s->rows,
+                                      .accuracy = s->accuracy, .plain_accuracy = s->plain_accuracy, .params_share = s->params_share,
+                                      .macs_share = s->macs_share, .time_share = s->time_share, .policy = policy };
+    st = ln__model_add_point(model, &point, err);
+    ln__point_free(&point, &model->ctx);
+    return st;
+}
+
 /* ---- In the file ------------------------------------------------------------------------- */
 
 void ln__curve_print(ln__buffer *to, const ln__curve *curve, uint32_t index, uint32_t exits)

@@ -115,6 +115,9 @@ size_t    ln__learned_among(const ln_model *model, const ln_data *data, size_t *
 /* Takes the point over. */
 ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err);
 
+/* A setting as an operating point of its own, behind those there are. */
+ln_status ln__model_add_setting(ln_model *model, int32_t policy, uint32_t index, ln_error *err);
+
 /* What the settings of a curve stand on. */
 typedef struct ln__curve_basis {
     const uint32_t *point;      /* [scorers] the operating point that each scorer is */

@@ -31,6 +31,22 @@ void ln__gates_free(ln__gates *gates, const ln__ctx *ctx)
     memset(gates, 0, sizeof *gates);
 }
 
+ln_status ln__gates_copy(ln__gates *out, const ln__gates *from, const ln__ctx *ctx, ln_error *err)
+{
+    ln_status st = ln__gates_new(out, ctx, from->input, from->exits, err);
+
+    if (st < 0)
+        return st;
+    out->policy = from->policy;
+    memcpy(out->threshold, from->threshold, from->exits * sizeof *out->threshold);
+    for (uint32_t i = 0; st == LN_OK && i < from->exits; i++)
+        if (from->gate[i].params)
+            st = ln__mlp_copy(&out->gate[i], &from->gate[i], ctx, err);
+    if (st < 0)
+        ln__gates_free(out, ctx);
+    return st;
+}
+
 ln__cost ln__gates_cost(const ln__gates *gates, uint32_t exit, int32_t classes)
 {
     ln__cost cost = { 0, 0 };

@@ -34,6 +34,7 @@ typedef struct ln__gates {      /* one operating point's rule, of all exits */
 } ln__gates;
 /* Gates proper; set `policy` for others. */
 ln_status ln__gates_new(ln__gates *out, const ln__ctx *ctx, int32_t input, uint32_t exits, ln_error *err);
+ln_status ln__gates_copy(ln__gates *out, const ln__gates *from, const ln__ctx *ctx, ln_error *err);
 void ln__gates_free(ln__gates *gates, const ln__ctx *ctx);
 
 /* Parameters and multiply-adds of what is learned, for a row at this exit. */
