@@ -101,7 +101,7 @@ static const char name[] = "train";
     { CLI_COUNT, 0, "--epochs", "N", &(s)->epochs, 1, 100000,                                      \
       "epochs of a head; the one best on rows held out is kept (default: 20)" },                 \
     { CLI_COUNT, 0, "--folds", "N", &(s)->folds, 2, 100, "folds of cross-fitting the heads (default: 10 for pool heads on 20 rows or more, else 5)" },   \
-    { CLI_COUNT, 0, "--batch", "N", &(s)->batch, 1, 1024, "rows a step (default: 64)" },           \
+    { CLI_COUNT, 0, "--batch", "N", &(s)->batch, 1, 1024, "rows a step (default: 64, linear flatten without dropout 128)" },           \
     { CLI_REAL, 0, "--lr", "X", &(s)->learning_rate, 1e-12, 1e3, "Adam's step (default: conv 0.005, linear flatten at most 8 / inputs, else 0.001)" }, \
     { CLI_REAL, 0, "--weight-decay", "X", &(s)->weight_decay, 0, 1e3, "decoupled, 0: none (default: 0.05)" }, \
     { CLI_COUNT, 0, "--gate-epochs", "N", &(s)->gate_epochs, 1, 100000,                            \

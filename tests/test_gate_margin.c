@@ -45,18 +45,19 @@ static void check_joined(uint32_t hidden)
 START_TEST(linear_gates_are_joined) { check_joined(0); } END_TEST
 START_TEST(gates_with_a_hidden_layer_are_joined) { check_joined(3); } END_TEST
 
-START_TEST(the_margin_is_that_of_the_two_largest_logits)
+START_TEST(the_margin_is_that_of_the_two_largest_probabilities)
 {
     const float z[4] = { 1.0f, -2.0f, 3.5f, 0.25f }, *logits[1] = { z };
     float p[4], stats[16];
     const float *probabilities[1] = { p };
 
     for (int32_t classes = 2; classes <= 4; classes++) {
-        float most = classes > 2 ? 3.5f : 1.0f, next = classes > 2 ? 1.0f : -2.0f;
-
         ln__softmax_rows(z, 1, classes, p);
+        float margin = classes > 2 ? p[2] - p[0] : p[0] - p[1];
         ln__stats_compute(classes, 0, logits, probabilities, stats);
-        ck_assert_float_eq_tol(stats[ln__stats_logit_margin(classes)], most - next, 1e-6f);
+        ck_assert_float_eq_tol(stats[ln__stats_margin_logit(classes)], logf((1 + margin) / (1 - margin)), 1e-5f);
+        if (classes == 2)
+            ck_assert_float_eq_tol(stats[ln__stats_margin_logit(classes)], z[0] - z[1], 1e-5f);
     }
 }
 END_TEST
@@ -69,7 +70,7 @@ int main(void)
 
     tcase_add_test(core, linear_gates_are_joined);
     tcase_add_test(core, gates_with_a_hidden_layer_are_joined);
-    tcase_add_test(core, the_margin_is_that_of_the_two_largest_logits);
+    tcase_add_test(core, the_margin_is_that_of_the_two_largest_probabilities);
     suite_add_tcase(suite, core);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

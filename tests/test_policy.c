@@ -259,7 +259,10 @@ static int32_t reference_stats(int32_t classes, uint32_t exit, const float *cons
         out[at++] = exp(sorted[i] - lse);
     if (classes > 1) {
         out[at++] = exp(top - lse) - exp(second - lse);
-        out[at++] = top - second;
+        double margin = exp(top - lse) - exp(second - lse), doubt = exp(second - lse);
+        for (int32_t c = 1; c < classes; c++)
+            doubt += exp(sorted[c] - lse);
+        out[at++] = log((1 + margin) / (doubt + 1e-30));
     }
     out[at++] = entropy / log(classes > 1 ? classes : 2);
     out[at++] = lse - mean;

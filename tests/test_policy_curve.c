@@ -62,7 +62,7 @@ START_TEST(common_thresholds_are_spaced_by_cost)
     ln__settings c;
 
     make_rows(rows, 0.2, 1);
-    ln__scorer scorer = { rows->score, rows->right, cost, NULL, 0 };
+    ln__scorer scorer = { rows->score, rows->right, cost, NULL, 0, NAN };
     ln__curve_task task = { &scorer, 1, ROWS, EXITS, INFINITY };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
     check_curve(&c, &scorer);
@@ -91,7 +91,7 @@ START_TEST(ties_and_extremes_are_survived)
     ln__settings c;
 
     make_rows(rows, 0.2, 2);
-    ln__scorer scorer = { rows->score, rows->right, cost, NULL, 0 };
+    ln__scorer scorer = { rows->score, rows->right, cost, NULL, 0, NAN };
     ln__curve_task task = { &scorer, 1, ROWS, EXITS, INFINITY };
     for (float levels = 0; levels < 4; levels++) {
         for (int i = 0; i < ROWS * EXITS; i++)
@@ -127,7 +127,7 @@ START_TEST(the_better_scorer_is_taken_at_each_cost)
         if (rows[1].score[i] > 0.6f)
             rows[1].score[i] = 0.6f + 0.3f * (float)((i * 7919) % 1000) / 1000;
     }
-    ln__scorer scorers[2] = { { rows[0].score, rows[0].right, cost, NULL, 0 }, { rows[1].score, rows[1].right, cost, NULL, 0 } };
+    ln__scorer scorers[2] = { { rows[0].score, rows[0].right, cost, NULL, 0, NAN }, { rows[1].score, rows[1].right, cost, NULL, 0, NAN } };
     ln__curve_task both = { scorers, 2, ROWS, EXITS, INFINITY };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &both, NULL), LN_OK);
     check_curve(&c, scorers);
@@ -147,6 +147,26 @@ START_TEST(the_better_scorer_is_taken_at_each_cost)
         ln__settings_free(&c, &ctx);
     }
     ck_assert_msg(mean > alone[0] && mean > alone[1], "both %g, alone %g and %g", mean, alone[0], alone[1]);
+    free(rows);
+}
+END_TEST
+
+START_TEST(the_scorer_meant_for_a_cost_is_taken_there)
+{
+    ln__ctx ctx = ln__ctx_make(NULL, NULL, NULL);
+    rows_of *rows = malloc(2 * sizeof *rows);
+    ln__settings c;
+
+    make_rows(&rows[0], 0.05, 3);
+    make_rows(&rows[1], 0.02, 3);       /* better everywhere */
+    ln__scorer scorers[2] = { { rows[0].score, rows[0].right, cost, NULL, 0, 0.5 }, { rows[1].score, rows[1].right, cost, NULL, 0, 0.9 } };
+    ln__curve_task task = { scorers, 2, ROWS, EXITS, INFINITY };
+    ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
+    check_curve(&c, scorers);
+    for (uint32_t i = 1; i + 1 < c.count; i++)
+        if (fabs(c.setting[i].cost - 0.7) > 0.01)
+            ck_assert_uint_eq(c.setting[i].scorer, c.setting[i].cost > 0.7);
+    ln__settings_free(&c, &ctx);
     free(rows);
 }
 END_TEST
@@ -195,7 +215,7 @@ START_TEST(geometric_schedules_are_geometric)
         before = mean;
     }
     make_rows(rows, 0.2, 7);
-    ln__scorer scorer = { rows->score, rows->right, cost, schedule, LN__GEOMETRIC_SCHEDULES };
+    ln__scorer scorer = { rows->score, rows->right, cost, schedule, LN__GEOMETRIC_SCHEDULES, NAN };
     ln__curve_task task = { &scorer, 1, ROWS, EXITS, INFINITY };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
     check_curve(&c, &scorer);
@@ -219,6 +239,7 @@ int main(void)
     tcase_add_test(core, common_thresholds_are_spaced_by_cost);
     tcase_add_test(core, ties_and_extremes_are_survived);
     tcase_add_test(core, the_better_scorer_is_taken_at_each_cost);
+    tcase_add_test(core, the_scorer_meant_for_a_cost_is_taken_there);
     tcase_add_test(core, quantiles_give_the_wanted_shares);
     tcase_add_test(core, geometric_schedules_are_geometric);
     suite_add_tcase(suite, core);

@@ -485,7 +485,7 @@ START_TEST(other_pictures_are_noticed)
     double same, other;
     uint32_t state = 1;
 
-    OK(ln_session_set_setting(session, LN_POLICY_GATE, 15, &err));  /* rows leave here and there */
+    OK(ln_session_set_setting(session, LN_POLICY_GATE, 30, &err));  /* rows leave here and there */
     OK(ln_data_open(&data, DATA, NULL, &err));
     for (size_t first = 0; first + ROWS <= ln_data_rows(data); first += ROWS) {
         OK(ln_data_read(data, session->model, first, ROWS, noise, NULL, &err));

@@ -87,7 +87,6 @@ static void check_layer(size_t inputs, uint32_t threads)
         for (size_t i = 0; i < n * OUTPUTS; i++)
             ck_assert_float_eq_tol(z[i], expected[i], 1e-4f * (1.0f + fabsf(expected[i])));
         ck_assert_int_eq(ln__wide_step(&b.wide, places[step], n, dz, 0.01f, 0.1f, NULL), LN_OK);
-        ln__wide_leave(&b.wide, places[step], n);
     }
     for (size_t i = 0; i < OUTPUTS * inputs; i++)
         ck_assert_float_eq_tol(b.wide.w[i], ln__mlp_w2(&b.mlp)[i], 2e-4f);
@@ -233,6 +232,21 @@ START_TEST(nothing_leaks_between_folds)
 }
 END_TEST
 
+typedef struct walk { const ln__cache *file, *memory; uint32_t seen[90]; size_t rows, stop_at; } walk;
+
+static ln_status walk_batch(void *payload, const uint32_t *places, size_t n, ln_error *err)
+{
+    walk *w = payload;
+
+    if (w->rows >= w->stop_at)
+        return ln__fail(err, LN_E_CANCELLED, "enough");
+    for (size_t i = 0; i < n; i++) {
+        ck_assert_mem_eq(ln__cache_row(w->file, places[i]), ln__cache_row(w->memory, places[i]), INPUTS * sizeof(float));
+        w->seen[w->rows++] = places[i];
+    }
+    return LN_OK;
+}
+
 START_TEST(rows_of_a_file_teach_the_same)
 {
     learning in_memory, in_file;
@@ -247,15 +261,21 @@ START_TEST(rows_of_a_file_teach_the_same)
     ck_assert_mem_eq(in_memory.mlp.params, in_file.mlp.params, CLASSES * INPUTS * sizeof(float));
 
     const ln__wide wide = { .x = &in_file.x };
-    const uint32_t places[] = { 3, 0, 89 };
-    ck_assert_int_eq(ln__ahead_new(&ahead, &wide, 1, &in_file.ctx, NULL), LN_OK);
-    for (size_t i = 0; i < LN__COUNT(places); i++)
+    uint32_t places[90];
+    walk all = { .file = &in_file.x, .memory = &in_memory.x, .stop_at = SIZE_MAX }, some = all;
+    some.stop_at = 20;
+    for (uint32_t i = 0; i < LN__COUNT(places); i++) {
+        places[i] = i * 7 % 90;
         ln__cache_leave(&in_file.x, places[i]);
-    for (int i = 0; i < 50; i++)
-        ln__ahead_ask(&ahead, places, LN__COUNT(places));
-    ln__ahead_wait(&ahead);
-    for (size_t i = 0; i < LN__COUNT(places); i++)
-        ck_assert_mem_eq(ln__cache_row(&in_file.x, places[i]), ln__cache_row(&in_memory.x, places[i]), INPUTS * sizeof(float));
+    }
+    ck_assert_int_eq(ln__ahead_new(&ahead, &wide, 1, &in_file.ctx, NULL), LN_OK);
+    ck_assert_int_eq(ln__ahead_walk(&ahead, places, 0, 7, walk_batch, &all, NULL), LN_OK);
+    ck_assert_uint_eq(all.rows, 0);
+    ck_assert_int_eq(ln__ahead_walk(&ahead, places, 90, 7, walk_batch, &all, NULL), LN_OK);
+    ck_assert_uint_eq(all.rows, 90);
+    ck_assert_mem_eq(all.seen, places, sizeof places);
+    ck_assert_int_eq(ln__ahead_walk(&ahead, places, 90, 7, walk_batch, &some, NULL), LN_E_CANCELLED);
+    ck_assert_uint_eq(some.rows, 21);
     ln__ahead_free(&ahead);
     learning_teardown(&in_memory);
     learning_teardown(&in_file);

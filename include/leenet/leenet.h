@@ -451,7 +451,8 @@ typedef struct ln_train_options {
     uint32_t       threads;     /* 0: all */
     uint32_t       epochs;      /* of a head; 0: 20. The one best on rows held out is kept; at most 100000 */
     uint32_t       folds;       /* of cross-fitting, 2..100; 0: 10, or 5 with heads that are no LN_HEAD_POOL or below 20 rows */
-    uint32_t       batch;       /* rows a step, at most 1024, LN_HEAD_CONV at least 8; 0: 64 */
+    uint32_t       batch;       /* rows a step, at most 1024, LN_HEAD_CONV at least 8; 0: 64, linear LN_HEAD_FLATTEN without
+                                   dropout 128 */
     double         learning_rate;   /* Adam; 0: 0.001, LN_HEAD_CONV 0.005, linear LN_HEAD_FLATTEN at most 8 / its inputs */
     double         weight_decay;    /* decoupled, times the learning rate; 0: 0.05; negative: none */
     uint64_t       max_memory;  /* bytes for cached features, more go to a file; 0: 4 GiB */
@@ -575,8 +576,8 @@ typedef struct ln_gate_options {
  * By default from the last gate to the first, each against what those behind it
  * decide; LN_OBJECTIVE_LEENET descends all gates together. A gate is the mean of
  * those that were fitted on the rows outside each of five folds; one that reads statistics and
- * whose threshold is not given is the mean, before the sigmoid, of that and of the head's
- * logit margin.
+ * whose threshold is not given is the mean, before the sigmoid, of that and of
+ * log((1 + m) / (1 - m)), m the distance of the head's two largest probabilities.
  * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only
  * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold

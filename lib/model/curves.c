@@ -106,8 +106,8 @@ const double *ln__setting_shares(const ln_model *model, const ln_setting *settin
 
 ln_status ln__model_add_setting(ln_model *model, int32_t policy, uint32_t index, ln_error *err)
 {
-    const ln_setting *s;
-    const double *thresholds;
+    const ln_setting *s = NULL;
+    const double *thresholds = NULL;
     ln_status st = ln__setting_find(&s, &thresholds, model, policy, index, err);
 
     if (st < 0)

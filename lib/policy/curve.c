@@ -32,9 +32,14 @@ typedef struct building {
 
 /* Level 0 is never leaving, the last always; level k holds the costs from k - 1 to k widths below never
  * leaving, and of those a scorer's highest. */
+static double level_width(const building *b)
+{
+    return (b->dearest - b->cheapest) / (LN__MAX_SETTINGS - 1);
+}
+
 static uint32_t level_of(const building *b, double cost)
 {
-    double width = (b->dearest - b->cheapest) / (LN__MAX_SETTINGS - 1);
+    double width = level_width(b);
     double at = width > 0 ? ceil((b->dearest - cost) / width - 1e-9) : 0;
 
     return at < 1 ? 1 : at > LN__MAX_SETTINGS - 1 ? LN__MAX_SETTINGS - 1 : (uint32_t)at;
@@ -241,6 +246,15 @@ static void try_schedules(building *b, uint32_t scorer)
 
 /* ---- Choosing ---------------------------------------------------------------------------- */
 
+/* The more the better; the most accurate of many scorers would mostly be the luckiest. */
+static double standing(const building *b, uint32_t scorer, uint32_t level)
+{
+    double meant = b->task->scorer[scorer].meant;
+
+    return isnan(meant) ? ln__mean_around(b->accuracy + place_of(scorer, 1), LN__MAX_SETTINGS - 2, level - 1, REACH)
+                        : -fabs(meant - (b->dearest - (level - 0.5) * level_width(b)));
+}
+
 static int64_t best_scorer(const building *b, uint32_t level)
 {
     int64_t best = -1;
@@ -249,10 +263,10 @@ static int64_t best_scorer(const building *b, uint32_t level)
     for (uint32_t s = 0; s < b->task->n_scorers; s++) {
         if (isnan(b->accuracy[place_of(s, level)]))
             continue;
-        double standing = ln__mean_around(b->accuracy + place_of(s, 1), LN__MAX_SETTINGS - 2, level - 1, REACH);
-        if (best < 0 || standing > best_standing) {
+        double now = standing(b, s, level);
+        if (best < 0 || now > best_standing) {
             best = s;
-            best_standing = standing;
+            best_standing = now;
         }
     }
     return best;

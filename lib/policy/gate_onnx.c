@@ -34,25 +34,42 @@ static const char *next_part(emission *e, ln__name name)
     return e->part[e->parts++].text;
 }
 
-/* p1, p2, p3, p1 - p2 and z1 - z2, from the largest log-probabilities. */
+/* The logit of the margin p1 - p2; 1 - (p1 - p2) as what all but the first have and p2. */
+static void emit_margin_logit(emission *e, const char *sorted, const char *p2)
+{
+    static const int64_t axis = 1, one = 1;
+    static const float two = 2.0f, least = LN__LEAST_DOUBT;
+    ln__name others = stat_name(e, "others"), sum = stat_name(e, "sum_others"), doubt = stat_name(e, "doubt");
+    ln__name negative = stat_name(e, "minus_doubt"), sure = stat_name(e, "sure"), some = stat_name(e, "some_doubt");
+    ln__name odds = stat_name(e, "margin_odds"), two_name = stat_name(e, "two"), least_name = stat_name(e, "least_doubt");
+
+    ln__onnx_add_f32(e->edit, two_name.text, &two, 1, &one);
+    ln__onnx_add_f32(e->edit, least_name.text, &least, 1, &one);
+    ln__onnx_emit_slice(e->edit, others.text, sorted, 1, 1, e->classes);
+    ln__onnx_emit_reduce(e->edit, "ReduceSum", sum.text, others.text, &axis, 1, true);
+    ln__onnx_emit_binary(e->edit, "Add", doubt.text, sum.text, p2);
+    ln__onnx_emit_unary(e->edit, "Neg", negative.text, doubt.text);
+    ln__onnx_emit_binary(e->edit, "Add", sure.text, negative.text, two_name.text);
+    ln__onnx_emit_binary(e->edit, "Add", some.text, doubt.text, least_name.text);
+    ln__onnx_emit_binary(e->edit, "Div", odds.text, sure.text, some.text);
+    ln__onnx_emit_unary(e->edit, "Log", next_part(e, stat_name(e, "margin_logit")), odds.text);
+}
+
+/* p1, p2, p3, p1 - p2 and its logit, from the log-probabilities in descending order. */
 static void emit_top(emission *e, const char *log_p)
 {
-    int32_t k = LN__MIN(e->classes, 3);
-    ln__name values = stat_name(e, "top_log"), indices = stat_name(e, "top_class");
-    ln__name p1 = stat_name(e, "p1"), p2 = stat_name(e, "p2"), l1 = stat_name(e, "log_p1"), l2 = stat_name(e, "log_p2");
-    const char *top;
+    ln__name values = stat_name(e, "sorted_log"), indices = stat_name(e, "sorted_class"), sorted = stat_name(e, "sorted");
+    ln__name p1 = stat_name(e, "p1"), p2 = stat_name(e, "p2");
 
-    ln__onnx_emit_top_k(e->edit, values.text, indices.text, log_p, k);
-    top = next_part(e, stat_name(e, "top"));
-    ln__onnx_emit_unary(e->edit, "Exp", top, values.text);
+    ln__onnx_emit_top_k(e->edit, values.text, indices.text, log_p, e->classes);
+    ln__onnx_emit_unary(e->edit, "Exp", sorted.text, values.text);
+    ln__onnx_emit_slice(e->edit, next_part(e, stat_name(e, "top")), sorted.text, 1, 0, LN__MIN(e->classes, 3));
     if (e->classes < 2)
         return;
-    ln__onnx_emit_slice(e->edit, p1.text, top, 1, 0, 1);
-    ln__onnx_emit_slice(e->edit, p2.text, top, 1, 1, 2);
+    ln__onnx_emit_slice(e->edit, p1.text, sorted.text, 1, 0, 1);
+    ln__onnx_emit_slice(e->edit, p2.text, sorted.text, 1, 1, 2);
     ln__onnx_emit_binary(e->edit, "Sub", next_part(e, stat_name(e, "margin")), p1.text, p2.text);
-    ln__onnx_emit_slice(e->edit, l1.text, values.text, 1, 0, 1);
-    ln__onnx_emit_slice(e->edit, l2.text, values.text, 1, 1, 2);
-    ln__onnx_emit_binary(e->edit, "Sub", next_part(e, stat_name(e, "logit_margin")), l1.text, l2.text);
+    emit_margin_logit(e, sorted.text, p2.text);
 }
 
 /* Entropy / log(classes) = -sum p log p / log(classes); log sum exp z - mean z = -mean log p. */

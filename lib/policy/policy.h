@@ -10,14 +10,15 @@
 /* Numbers for the gate of exit `exit` (0-based) of a network of `classes` classes, of this row's
  * logits z and probabilities p there, in this order:
  *   the largest probabilities p1, p2, p3 (as many as there are classes)
- *   p1 - p2, z1 - z2                                  (2 classes or more)
+ *   m = p1 - p2, log((1 + m) / (1 - m + LN__LEAST_DOUBT))    (2 classes or more; of 2 classes, the logits' distance)
  *   entropy / log(classes), log sum exp z - mean z
  *   for each earlier exit j: p . pj, and p^4 . pj / sum p^4 (what j gives to this exit's likeliest class)
  *   the largest probability of the exit before
  * All are continuous in the logits, so rounding cannot turn a gate. None tells one class from another: gates
  * that read all of p too learn the chances of their rows (docs/accuracy.md). */
 int32_t ln__stats_count(int32_t classes, uint32_t exit);
-int32_t ln__stats_logit_margin(int32_t classes);        /* which of them is z1 - z2, of 2 classes or more */
+#define LN__LEAST_DOUBT 1e-30f
+int32_t ln__stats_margin_logit(int32_t classes);        /* which of them is the logit of the margin, of 2 classes or more */
 /* logits [exit+1][classes]: this row's at exits 0..exit; probabilities likewise (softmax of them). */
 void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logits,
                        const float *const *probabilities, float *stats);
@@ -139,6 +140,7 @@ typedef struct ln__scorer {
     const double  *schedule;    /* [n_schedules][exits + 1] shares of rows that shall leave at each exit, thresholds
                                  * of each exit by quantiles; NULL: one threshold for all exits */
     uint32_t       n_schedules;
+    double         meant;       /* the mean cost it was made for; NAN: none in particular */
 } ln__scorer;
 
 typedef struct ln__curve_task {
@@ -157,8 +159,8 @@ typedef struct ln__setting {
 } ln__setting;
 
 /* The settings of a policy by falling cost: the first never leaves early, the last leaves at exit 0 always, those
- * between are spaced evenly by mean cost (fewer where scores are tied). Of several scorers the most accurate at each
- * cost, judged with the neighbouring settings of the same scorer, so that chance decides less. */
+ * between are spaced evenly by mean cost (fewer where scores are tied). Of several scorers, at each cost the one
+ * meant for the nearest; of those meant for none the most accurate, judged with its neighbouring settings, so that chance decides less. */
 typedef struct ln__settings {
     uint32_t    exits, count;
     ln__setting setting[LN__MAX_SETTINGS];

@@ -10,7 +10,7 @@ int32_t ln__stats_count(int32_t classes, uint32_t exit)
     return own + 2 * (int32_t)exit + (exit > 0 ? 1 : 0);
 }
 
-int32_t ln__stats_logit_margin(int32_t classes)
+int32_t ln__stats_margin_logit(int32_t classes)
 {
     return LN__MIN(classes, 3) + 1;
 }
@@ -35,6 +35,20 @@ static void top_three(const float *values, int32_t count, float top[3])
             top[2] = v;
         }
     }
+}
+
+/* 1 - (p1 - p2) as the sum of what the others have and p2: nothing cancels. */
+static float margin_logit(const float *p, int32_t classes, const float top[3])
+{
+    double doubt = (double)top[1];
+    bool passed = false;
+
+    for (int32_t c = 0; c < classes; c++)
+        if (p[c] == top[0] && !passed)
+            passed = true;
+        else
+            doubt += (double)p[c];
+    return (float)log((2.0 - doubt) / (doubt + (double)LN__LEAST_DOUBT));
 }
 
 /* Entropy over log(classes), and log sum exp minus mean: both are sums of the
@@ -74,17 +88,18 @@ void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logit
                        const float *const *probabilities, float *stats)
 {
     const float *z = logits[exit], *p = probabilities[exit];
-    float top_z[3], top_p[3];
+    float largest_z = -INFINITY, top_p[3];
 
-    top_three(z, classes, top_z);
+    for (int32_t c = 0; c < classes; c++)
+        largest_z = fmaxf(largest_z, z[c]);
     top_three(p, classes, top_p);
     for (int32_t i = 0; i < LN__MIN(classes, 3); i++)
         *stats++ = top_p[i];
     if (classes > 1) {
         *stats++ = top_p[0] - top_p[1];
-        *stats++ = top_z[0] - top_z[1];
+        *stats++ = margin_logit(p, classes, top_p);
     }
-    spread(z, p, classes, top_z[0], top_p[0], stats);
+    spread(z, p, classes, largest_z, top_p[0], stats);
     stats += 2;
     for (uint32_t j = 0; j < exit; j++, stats += 2)
         agreement(p, probabilities[j], classes, stats);

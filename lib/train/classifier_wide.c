@@ -98,33 +98,24 @@ static ln_status learn(wide_fit *f, const uint32_t *places, size_t n, uint32_t e
     return ln__wide_step(&f->wide, places, n, f->dz, ln__rate_at(t->rate, epoch, t->epochs), (float)t->decay, err);
 }
 
-static void ask(wide_fit *f, size_t first, size_t rows)
+/* One way through the rows: held-out answers to `logits`, sums over them; in an epoch (0: none) the models learn. */
+typedef struct wide_pass { wide_fit *fit; uint32_t epoch; float *logits; double *loss, *right; } wide_pass;
+
+static ln_status pass_batch(void *payload, const uint32_t *places, size_t n, ln_error *err)
 {
-    if (first < rows)
-        ln__ahead_ask(&f->ahead, f->places + first, LN__MIN((size_t)f->c->task->batch, rows - first));
+    const wide_pass *pass = payload;
+    wide_fit *f = pass->fit;
+    ln_status st = ln__wide_forward(&f->wide, places, n, f->z, err);
+
+    if (st == LN_OK)
+        note_held(f, places, n, pass->logits, pass->loss, pass->right);
+    return st == LN_OK && pass->epoch > 0 ? learn(f, places, n, pass->epoch, err) : st;
 }
 
-/* The first `rows` of the places: held-out answers to `logits`, sums over them; in an epoch (0: none) the models learn. */
-static ln_status pass(wide_fit *f, size_t rows, uint32_t epoch, float *logits, double *loss, double *right, ln_error *err)
+/* Rows at the first `rows` of the places. */
+static ln_status pass_rows(wide_pass pass, size_t rows, ln_error *err)
 {
-    size_t batch = f->c->task->batch;
-    ln_status st = LN_OK;
-
-    ask(f, 0, rows);
-    for (size_t first = 0; st == LN_OK && first < rows; first += batch) {
-        const uint32_t *places = f->places + first;
-        size_t n = LN__MIN(batch, rows - first);
-
-        ask(f, first + batch, rows);
-        st = ln__wide_forward(&f->wide, places, n, f->z, err);
-        if (st == LN_OK)
-            note_held(f, places, n, logits, loss, right);
-        if (st == LN_OK && epoch > 0)
-            st = learn(f, places, n, epoch, err);
-        ln__wide_leave(&f->wide, places, n);
-    }
-    ln__ahead_wait(&f->ahead);
-    return st;
+    return ln__ahead_walk(&pass.fit->ahead, pass.fit->places, rows, pass.fit->c->task->batch, pass_batch, &pass, err);
 }
 
 static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err)
@@ -134,7 +125,7 @@ static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double 
     ln__rng_shuffle(&f->rng, f->order, f->n_order);
     for (size_t i = 0; i < f->n_order; i++)
         f->places[i] = ln__classifier_form(f->c->task, &f->rng, f->order[i]);
-    return pass(f, f->n_order, epoch, f->c->logits, loss, right, err);
+    return pass_rows((wide_pass){ f, epoch, f->c->logits, loss, right }, f->n_order, err);
 }
 
 static void wide_keep(void *problem, uint32_t model)
@@ -165,7 +156,7 @@ static ln_status answer_held(wide_fit *f, ln__fit_result *result, ln_error *err)
     memcpy(f->wide.bias, f->best_bias, models_of(t) * t->classes * sizeof(float));
     for (size_t r = 0; r < rows; r++)
         f->places[r] = (uint32_t)r;
-    ln_status st = pass(f, rows, 0, c->best, loss, right, err);
+    ln_status st = pass_rows((wide_pass){ f, 0, c->best, loss, right }, rows, err);
     result->loss = result->accuracy = 0;
     for (uint32_t m = 0; m < t->folds; m++) {
         result->loss += loss[m] / (double)rows;

@@ -50,7 +50,9 @@ ln_status ln__gate_curve(ln_model *model, const ln__scored *scored, const uint8_
     for (uint32_t i = 0; st == LN_OK && i < scored->count; i++) {
         points[i] = scored->scores[i].point;
         fill_costs(costs + i * (exits + 1), model, points[i], cost, time);
-        scorers[i] = (ln__scorer){ scored->scores[i].g, right, costs + i * (exits + 1), NULL, 0 };
+        scorers[i] = (ln__scorer){ .score = scored->scores[i].g, .right = right, .cost = costs + i * (exits + 1) };
+        for (size_t e = 0; e <= exits; e++)
+            scorers[i].meant += model->points[points[i]].shares[e] * scorers[i].cost[e];
     }
     for (size_t r = 0; r < rows; r++)
         right_rows += right[r * (exits + 1) + exits];

@@ -81,20 +81,6 @@ static void add_gradient(const wide_gates *w, const uint32_t *rows, size_t n, ui
             *at(w, w->dz, e, picked[i], fold) = w->own_dz[i * t->exits + e];
 }
 
-static void ask(wide_gates *w, size_t first)
-{
-    size_t rows = w->g->task->rows;
-
-    if (first < rows)
-        ln__ahead_ask(&w->ahead, w->order + first, LN__MIN((size_t)BATCH, rows - first));
-}
-
-static void leave(const wide_gates *w, const uint32_t *rows, size_t n)
-{
-    for (uint32_t e = 0; e < w->g->task->exits; e++)
-        ln__wide_leave(&w->exit[e], rows, n);
-}
-
 static ln_status learn(wide_gates *w, const uint32_t *rows, size_t n, uint32_t epoch, ln_error *err)
 {
     const ln__gate_task *t = w->g->task;
@@ -109,27 +95,24 @@ static ln_status learn(wide_gates *w, const uint32_t *rows, size_t n, uint32_t e
     return st;
 }
 
-/* All rows in their order: held-out arguments to z (may be NULL), their losses to `loss`; in an epoch (0: none) the gates learn. */
-static ln_status pass(wide_gates *w, uint32_t epoch, float *z, double *loss, ln_error *err)
+/* One way through the rows: held-out arguments to z (may be NULL), their losses to `loss`; in an epoch (0: none) the gates learn. */
+typedef struct wide_pass { wide_gates *gates; uint32_t epoch; float *z; double *loss; } wide_pass;
+
+static ln_status pass_batch(void *payload, const uint32_t *rows, size_t n, ln_error *err)
 {
-    const ln__gate_task *t = w->g->task;
-    ln_status st = LN_OK;
+    const wide_pass *pass = payload;
+    ln_status st = forward(pass->gates, rows, n, err);
 
-    ask(w, 0);
-    for (size_t first = 0; st == LN_OK && first < t->rows; first += BATCH) {
-        const uint32_t *rows = w->order + first;
-        size_t n = LN__MIN((size_t)BATCH, t->rows - first);
+    if (st == LN_OK)
+        note_held(pass->gates, rows, n, pass->z, pass->loss);
+    return st == LN_OK && pass->epoch > 0 ? learn(pass->gates, rows, n, pass->epoch, err) : st;
+}
 
-        ask(w, first + BATCH);
-        st = forward(w, rows, n, err);
-        if (st == LN_OK)
-            note_held(w, rows, n, z, loss);
-        if (st == LN_OK && epoch > 0)
-            st = learn(w, rows, n, epoch, err);
-        leave(w, rows, n);
-    }
-    ln__ahead_wait(&w->ahead);
-    return st;
+static ln_status pass_rows(wide_pass pass, ln_error *err)
+{
+    wide_gates *w = pass.gates;
+
+    return ln__ahead_walk(&w->ahead, w->order, w->g->task->rows, BATCH, pass_batch, &pass, err);
 }
 
 static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err)
@@ -138,7 +121,7 @@ static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double 
 
     right[0] = NAN;             /* gates have no accuracy of their own */
     ln__rng_shuffle(&w->rng, w->order, w->g->task->rows);
-    return pass(w, epoch, NULL, loss, err);
+    return pass_rows((wide_pass){ w, epoch, NULL, loss }, err);
 }
 
 static void wide_keep(void *problem, uint32_t fold)
@@ -178,7 +161,7 @@ static ln_status answer_held(wide_gates *w, ln__fit_result *result, ln_error *er
         take_back(w, m);
     for (size_t r = 0; r < t->rows; r++)
         w->order[r] = (uint32_t)r;
-    ln_status st = pass(w, 0, w->g->best_z, loss, err);
+    ln_status st = pass_rows((wide_pass){ w, 0, w->g->best_z, loss }, err);
     result->loss = 0;
     for (uint32_t m = 0; m < t->folds; m++)
         result->loss += loss[m] / (double)t->rows;

@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-enum { LEAST_CONV_BATCH = 8, FEW_FOLDS = 5, MANY_FOLDS = 10 };
+enum { LEAST_CONV_BATCH = 8, FEW_FOLDS = 5, MANY_FOLDS = 10, USUAL_BATCH = 64, WIDE_BATCH = 128 };
 static const double USUAL_RATE = 1e-3, USUAL_CONV_RATE = 5e-3;
 
 typedef struct exits_job {
     ln_model        *model;
-    ln_train_options options;   /* defaults filled in, but for folds */
+    ln_train_options options;   /* defaults filled in, but for folds, batch and rate */
     ln__training    *training;
     ln__reporter     reporter;
     ln__pool        *pool;
@@ -45,7 +45,6 @@ static ln_status fill_defaults(ln_train_options *o, ln_error *err)
                         o->learning_rate, o->weight_decay);
     o->threads = o->threads ? o->threads : ln__cpu_count();
     o->epochs = o->epochs ? o->epochs : 20;
-    o->batch = o->batch ? o->batch : 64;
     o->weight_decay = o->weight_decay < 0 ? 0.0 : o->weight_decay > 0 ? o->weight_decay : 0.05;
     o->max_memory = o->max_memory ? o->max_memory : UINT64_C(1) << 32;
     if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || !(o->dropout >= 0 && o->dropout < 1) ||
@@ -155,7 +154,7 @@ static ln__classifier_task task_for(const exits_job *job, const ln__cache *x, in
     const ln_train_options *o = &job->options;
 
     return (ln__classifier_task){ .rows = &t->features, .x = x, .fold = t->fold, .folds = t->folds,
-                                  .classes = job->model->classes, .hidden = hidden, .batch = o->batch, .epochs = o->epochs,
+                                  .classes = job->model->classes, .hidden = hidden, .batch = o->batch ? o->batch : USUAL_BATCH, .epochs = o->epochs,
                                   .inputs = inputs, .positions = 1, .rate = o->learning_rate > 0 ? o->learning_rate : USUAL_RATE, .decay = o->weight_decay,
                                   .smoothing = o->label_smoothing, .dropout = o->dropout, .distill = o->distill,
                                   .end_is_probability = job->model->output_is_probability,
@@ -169,7 +168,7 @@ static ln_status check_batch(const exits_job *job, ln_error *err)
 
     for (uint32_t e = 0; e < job->model->n_exits; e++)
         any = any || job->model->exits[e].head.kind == LN_HEAD_CONV;
-    if (any && job->options.batch < LEAST_CONV_BATCH)
+    if (any && job->options.batch && job->options.batch < LEAST_CONV_BATCH)
         return ln__fail(err, LN_E_ARGUMENT, "batch %u; convolutional heads need batches of %d rows or more", job->options.batch,
                         LEAST_CONV_BATCH);
     return LN_OK;
@@ -216,6 +215,8 @@ static ln_status train_head(exits_job *job, uint32_t e, ln_error *err)
     task.head = head->kind == LN_HEAD_CONV ? head : NULL;
     bool linear = head->kind == LN_HEAD_FLATTEN && head->mlp.hidden == 0;
     task.wide = linear && task.dropout == 0;
+    if (task.wide && !job->options.batch)
+        task.batch = WIDE_BATCH;
     if (task.head && !(job->options.learning_rate > 0))
         task.rate = USUAL_CONV_RATE;
     if (linear && !(job->options.learning_rate > 0))

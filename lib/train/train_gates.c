@@ -227,7 +227,7 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
     task->alpha = point.alpha;
     st = ln__gate_learn(&point.gates, job->z, task, job->pool, &job->reporter, &progress, &model->ctx, err);
     if (st == LN_OK && joins_margin(job))
-        st = ln__gates_join_margin(&point.gates, job->z, task, ln__stats_logit_margin((int32_t)model->classes), &model->ctx, err);
+        st = ln__gates_join_margin(&point.gates, job->z, task, ln__stats_margin_logit((int32_t)model->classes), &model->ctx, err);
     if (st == LN_OK) {
         for (size_t k = 0; k < task->rows * task->exits; k++)
             job->g[k] = 1.0f / (1.0f + expf(-job->z[k]));

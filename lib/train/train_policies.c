@@ -330,7 +330,7 @@ static ln_status build_curve(ln__settings *out, const fitting *f, ln_error *err)
 
     for (uint32_t i = 0; i < f->n_scorers; i++)
         scorer[i] = (ln__scorer){ f->score, f->right, f->cost,
-                                  f->schedule ? f->schedule + (size_t)i * f->n_schedules * (exits + 1) : NULL, f->n_schedules };
+                                  f->schedule ? f->schedule + (size_t)i * f->n_schedules * (exits + 1) : NULL, f->n_schedules, NAN };
     return ln__curve_build(out, &f->model->ctx, &task, err);
 }
 

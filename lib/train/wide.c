@@ -102,12 +102,6 @@ double ln__wide_rate(double rate, size_t inputs)
     return LN__MIN(rate, MOST_MOVE / (double)inputs);
 }
 
-void ln__wide_leave(const ln__wide *wide, const uint32_t *places, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ln__cache_leave(wide->x, places[i]);
-}
-
 ln_status ln__wide_forward(ln__wide *wide, const uint32_t *places, size_t n, float *z, ln_error *err)
 {
     const wide_call call = { .wide = wide, .places = places, .n = n };
@@ -233,24 +227,46 @@ static void read_ahead(uint32_t number, void *payload)
             ln__cache_bring(ahead->wide[w].x, ahead->places[i]);
 }
 
-void ln__ahead_ask(ln__ahead *ahead, const uint32_t *places, size_t n)
-{
-    ln__ahead_wait(ahead);
-    ahead->places = places;
-    ahead->n = n;
-    if (ahead->reader)
-        ln__pool_start(ahead->reader, read_ahead, ahead);
-}
-
-void ln__ahead_wait(ln__ahead *ahead)
+static void await(const ln__ahead *ahead)
 {
     if (ahead->reader)
         ln__pool_wait(ahead->reader);
 }
 
+/* When what was asked for before is there. */
+static void ask(ln__ahead *ahead, const uint32_t *places, size_t n)
+{
+    await(ahead);
+    ahead->places = places;
+    ahead->n = n;
+    if (ahead->reader && n > 0)
+        ln__pool_start(ahead->reader, read_ahead, ahead);
+}
+
+static void leave(const ln__ahead *ahead, const uint32_t *places, size_t n)
+{
+    for (uint32_t w = 0; w < ahead->count; w++)
+        for (size_t i = 0; i < n; i++)
+            ln__cache_leave(ahead->wide[w].x, places[i]);
+}
+
+ln_status ln__ahead_walk(ln__ahead *ahead, const uint32_t *places, size_t rows, size_t batch, ln__batch_fn work, void *payload, ln_error *err)
+{
+    ln_status st = LN_OK;
+
+    ask(ahead, places, LN__MIN(batch, rows));
+    for (size_t first = 0, n; st == LN_OK && first < rows; first += n) {
+        n = LN__MIN(batch, rows - first);
+        ask(ahead, places + first + n, LN__MIN(batch, rows - first - n));
+        st = work(payload, places + first, n, err);
+        leave(ahead, places + first, n);
+    }
+    await(ahead);
+    return st;
+}
+
 void ln__ahead_free(ln__ahead *ahead)
 {
-    ln__ahead_wait(ahead);
     ln__pool_free(ahead->reader);
     ahead->reader = NULL;
 }

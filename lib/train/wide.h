@@ -25,8 +25,6 @@ ln_status ln__wide_new(ln__wide *out, const ln__cache *x, size_t outputs, size_t
 void      ln__wide_free(ln__wide *wide);
 /* The learning rate that suits so many inputs where `rate` suits few. */
 double    ln__wide_rate(double rate, size_t inputs);
-/* Rows that are not wanted soon. */
-void      ln__wide_leave(const ln__wide *wide, const uint32_t *places, size_t n);
 /* z [n][outputs] of rows at these places of the cache. */
 ln_status ln__wide_forward(ln__wide *wide, const uint32_t *places, size_t n, float *z, ln_error *err);
 /* One step of Adam from dz [n][outputs] of the same rows. Biases do not decay. */
@@ -42,9 +40,9 @@ typedef struct ln__ahead {
 } ln__ahead;
 
 ln_status ln__ahead_new(ln__ahead *out, const ln__wide *wide, uint32_t count, const ln__ctx *ctx, ln_error *err);
-/* Waits until what was asked for before is there, then returns; `places` stay as they are until the next call for `ahead`. */
-void      ln__ahead_ask(ln__ahead *ahead, const uint32_t *places, size_t n);
-void      ln__ahead_wait(ln__ahead *ahead);
 void      ln__ahead_free(ln__ahead *ahead);
+/* Works on the rows at these places in batches of at most `batch`, in their order. */
+typedef ln_status (*ln__batch_fn)(void *payload, const uint32_t *places, size_t n, ln_error *err);
+ln_status ln__ahead_walk(ln__ahead *ahead, const uint32_t *places, size_t rows, size_t batch, ln__batch_fn work, void *payload, ln_error *err);
 
 #endif
