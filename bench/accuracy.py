@@ -91,8 +91,7 @@ def main():
     print("| " + " | ".join(head) + " |\n|" + "---:|" * len(head))
     for i, r in enumerate(main_points):
         low, high = wilson(r["accuracy"], r["rows"])
-        again = r["alpha"] in [p["alpha"] for p in main_points[:i]]
-        row = ["%.3g%s" % (r["alpha"], ", moved to a budget" if again else ""), "%.2f (%.1f..%.1f)" % (100 * r["accuracy"], low, high),
+        row = ["%.3g%s" % (r["alpha"], ", moved to a budget" if r["moved"] else ""), "%.2f (%.1f..%.1f)" % (100 * r["accuracy"], low, high),
                "%.2f" % (100 * (r["plain_accuracy"] - r["accuracy"])),
                " ".join("%.0f" % (100 * e["share"]) for e in r["exits"]),
                "%.3f" % r["params_share"], "%.3f" % r["macs_share"], "%.3f" % (r["ms_per_row"] / r["plain_ms_per_row"])]

@@ -41,7 +41,22 @@ void diagnose_heads(const char *command, const ln_model *model)
     }
 }
 
+void diagnose_default(const char *command, const ln_model *model)
+{
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_point_info point = LN_POINT_INFO_INIT;
+    ln_target target = LN_TARGET_INIT;
+
+    if (ln_target_get_default(model, &target, NULL) >= 0 || ln_model_get_info(model, &info, NULL) < 0 ||
+        ln_point_get_info(model, info.default_point, &point, NULL) < 0 || point.time_share <= 1)
+        return;
+    warn(command, "operating point %u, the default, is expected to take %.0f %% of the plain network's time: with so little loss exits do not pay for "
+         "themselves. Use a point of more alpha, or --budget", info.default_point, 100 * point.time_share);
+}
+
 /* ---- Gates -------------------------------------------------------------------------------- */
+
+enum { FEW_ROWS = 10 };         /* which tell nothing of a gate */
 
 typedef enum finding { TAKEN, NEVER, NOT_REACHED } finding;
 
@@ -86,10 +101,10 @@ static void diagnose_exits(const char *command, const ln_model *model, const ln_
 static void diagnose_always(const char *command, const ln_model *model, const uint32_t *points, const ln_evaluation *found)
 {
     for (uint32_t e = 0; e < ln_model_exit_count(model); e++) {
-        if (find(found, e) != TAKEN || find(found, e + 1) != NOT_REACHED)
+        if (find(found, e) != TAKEN || find(found, e + 1) != NOT_REACHED || found->exits[e].rows < FEW_ROWS)
             continue;
         warn(command, "at point %u the gate of exit %u always fires: no picture goes on, and the rest of the network is never asked. "
-             "Use a point of less alpha, or train with less alpha", *points, e);
+             "Use a dearer point, or train with less alpha", *points, e);
         return;
     }
 }

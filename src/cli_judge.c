@@ -111,6 +111,7 @@ static void print_json_point(const verdict *v, size_t i)
         json_whole(&j, "point", v->points[i]);
         json_text(&j, "policy", ln_policy_name(info.policy));
         json_real(&j, "alpha", info.alpha);
+        json_bool(&j, "moved", info.moved);
         json_text(&j, "cost", cost_name(info.cost));
     }
     json_whole(&j, "rows", e->rows);
@@ -157,7 +158,7 @@ static void print_which(table *t, const verdict *v, size_t i, const ln_point_inf
     if (v->asked->target || info->policy != LN_POLICY_GATE)
         table_cell(t, "%s", ln_policy_name(v->asked->target ? v->setting.policy : info->policy));
     else
-        table_cell(t, "%.4g", info->alpha);
+        table_cell(t, "%.4g%s", info->alpha, info->moved ? ", moved" : "");
 }
 
 #define COST_HEADS "accuracy|95 % interval|loss|params|macs|time|ms/row|plain ms|expected|at time"

@@ -79,9 +79,9 @@ void print_points(const ln_model *model)
             break;
         table_cell(&t, "%u", i);
         if (p.policy == LN_POLICY_GATE)
-            table_cell(&t, "%.4g", p.alpha);
+            table_cell(&t, "%.4g%s", p.alpha, p.moved ? ", moved" : "");
         else
-            table_cell(&t, "%s", ln_policy_name(p.policy));
+            table_cell(&t, "%s%s", ln_policy_name(p.policy), p.moved ? ", moved" : "");
         table_cell(&t, "%s", cost_name(p.cost));
         table_cell(&t, "%.2f %%", 100 * p.accuracy);
         table_cell(&t, "%.2f %%", 100 * p.plain_accuracy);

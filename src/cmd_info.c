@@ -165,7 +165,9 @@ static void json_points(json *j, const facts *f)
             break;
         json_open(j, NULL, '{');
         json_whole(j, "point", i);
+        json_text(j, "policy", ln_policy_name(p.policy));
         json_real(j, "alpha", p.alpha);
+        json_bool(j, "moved", p.moved);
         json_text(j, "cost", cost_name(p.cost));
         json_open(j, "thresholds", '[');
         for (uint32_t x = 0; x < f->info.exits; x++)

@@ -12,6 +12,7 @@ typedef struct settings {
     int64_t          point;     /* -1: the model's default */
     uint32_t         threads, pictures;
     bool             skip_bad, json, quiet;
+    target_flags     target;
     preprocess_flags preprocess;
 } settings;
 
@@ -27,10 +28,11 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_TEXT, 0, "--class", "NAME", &s->class, 0, 0,
           "show the pictures of this class only, by name or number (default: of all)" },
         { CLI_POINT, 0, "--point", "N", &s->point, 0, 0,
-          "operating point, numbered from 0 (default: the model's default point)" },
+          "operating point, numbered from 0 (default: the model's default point or target)" },
         { CLI_COUNT, 0, "--pictures", "N", &s->pictures, 0, 100,
           "pictures shown of each exit, right and wrong ones each (default: 8, with --class 24)" },
         { CLI_COUNT, 0, "--threads", "N", &s->threads, 1, 1024, "threads (default: 1)" },
+        TARGET_OPTIONS(s->target),
         PREPROCESS_OPTIONS(s->preprocess),
         { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Output" },
         { CLI_FLAG, 0, "--json", NULL, &s->json, 0, 0, "the main figures as a JSON line" },
@@ -48,17 +50,20 @@ static int parse(settings *s, int *argc, char **argv)
         return cli_wrong(name, "--data SPEC is required");
     if (code == CLI_GO && !s->output)
         return cli_wrong(name, "-o OUT.html is required");
-    return code;
+    return code == CLI_GO && target_check(name, &s->target, s->point >= 0) != TOOL_DONE ? TOOL_USAGE : code;
 }
 
-static int find_point(report *r, const settings *s)
+static int find_rule(report *r, const settings *s)
 {
     ln_model_info info = LN_MODEL_INFO_INIT;
 
     ln_model_get_info(r->model, &info, NULL);
     r->exits = info.exits;
     r->classes = info.classes;
+    r->targeted = target_pick(&r->target, &s->target, r->model, s->point >= 0);
     r->point = s->point >= 0 ? s->point : info.points ? (int64_t)info.default_point : -1;
+    if (r->targeted)
+        return target_say(name, r->model, &r->target);
     if (r->point < (int64_t)info.points)
         return TOOL_DONE;
     fprintf(stderr, "leenet %s: --point %lld: the model has %u operating point%s, numbered from 0\n", name,
@@ -125,11 +130,15 @@ static ln_status replay(report *r, ln_error *err)
     r->shares = tool_alloc(r->exits + 1, sizeof *r->shares);
     r->at = (ln_evaluation)LN_EVALUATION_INIT;
     r->at.exits = r->shares;
-    if (r->point < 0) {
+    if (!report_leaves_early(r)) {
         replay_plain(r);
         return LN_OK;
     }
-    ln_status st = ln_answers_replay_point(r->answers, (uint32_t)r->point, r->results, &r->at, err);
+    r->setting = (ln_setting)LN_SETTING_INIT;
+    ln_status st = r->targeted ? ln_target_resolve(r->model, &r->target, &r->setting, NULL, err) : LN_OK;
+    if (st >= 0)
+        st = r->targeted ? ln_answers_replay(r->answers, r->setting.policy, r->setting.index, r->results, &r->at, err)
+                         : ln_answers_replay_point(r->answers, (uint32_t)r->point, r->results, &r->at, err);
     for (size_t i = 0; i < r->rows && st >= 0; i++)     /* with heads and gates on the way */
         r->cost_macs[r->results[i].exit] = (double)r->results[i].macs_share;
     return st;
@@ -137,68 +146,58 @@ static ln_status replay(report *r, ln_error *err)
 
 static int by_time(const void *a, const void *b)
 {
-    const double *x = a, *y = b;
-    return (x[0] > y[0]) - (x[0] < y[0]);
+    const report_place *x = a, *y = b;
+    return (x->time > y->time) - (x->time < y->time);
 }
 
-static void add_curve(report *r, const char *title, double (*points)[3], size_t count)
+/* Takes the places over. */
+static void add_curve(report *r, const char *title, report_place *places, size_t count)
 {
     report_curve *c = &r->curve[r->n_curves];
 
-    if (count == 0 || r->n_curves == REPORT_MOST_CURVES)
+    if (count == 0 || r->n_curves == REPORT_MOST_CURVES) {
+        free(places);
         return;
-    qsort(points, count, sizeof *points, by_time);
+    }
+    qsort(places, count, sizeof *places, by_time);
     snprintf(c->name, sizeof c->name, "%s", title);
     c->count = count;
-    c->time = tool_alloc(3 * count, sizeof *c->time);
-    c->macs = c->time + count;
-    c->accuracy = c->macs + count;
-    for (size_t i = 0; i < count; i++) {
-        c->time[i] = points[i][0];
-        c->macs[i] = points[i][1];
-        c->accuracy[i] = points[i][2];
-    }
+    c->place = places;
     r->n_curves++;
 }
 
-static void take(double point[3], const ln_evaluation *e)
+static report_place place_of(size_t number, const ln_evaluation *e)
 {
-    point[0] = e->time_share;
-    point[1] = e->macs_share;
-    point[2] = e->accuracy;
+    return (report_place){ number, e->time_share, e->macs_share, e->accuracy };
 }
 
 static ln_status add_points(report *r, ln_error *err)
 {
     size_t count = ln_model_point_count(r->model);
-    double (*points)[3] = tool_alloc(count, sizeof *points);
+    report_place *places = tool_alloc(count, sizeof *places);
     ln_status st = LN_OK;
 
     for (size_t p = 0; p < count && st >= 0; p++) {
         ln_evaluation e = LN_EVALUATION_INIT;
         st = ln_answers_replay_point(r->answers, (uint32_t)p, NULL, &e, err);
-        take(points[p], &e);
+        places[p] = place_of(p, &e);
     }
-    if (st >= 0)
-        add_curve(r, "operating points", points, count);
-    free(points);
+    add_curve(r, "operating points", places, st >= 0 ? count : 0);
     return st;
 }
 
 static ln_status add_settings(report *r, int32_t policy, ln_error *err)
 {
     size_t count = policy == LN_POLICY_ORACLE ? 1 : ln_setting_count(r->model, policy);
-    double (*points)[3] = tool_alloc(count, sizeof *points);
+    report_place *places = tool_alloc(count, sizeof *places);
     ln_status st = LN_OK;
 
     for (size_t i = 0; i < count && st >= 0; i++) {
         ln_evaluation e = LN_EVALUATION_INIT;
         st = ln_answers_replay(r->answers, policy, (uint32_t)i, NULL, &e, err);
-        take(points[i], &e);
+        places[i] = place_of(i, &e);
     }
-    if (st >= 0)
-        add_curve(r, ln_policy_name(policy), points, count);
-    free(points);
+    add_curve(r, ln_policy_name(policy), places, st >= 0 ? count : 0);
     return st;
 }
 
@@ -293,7 +292,7 @@ static void report_free(report *r)
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         free(owned[i]);
     for (size_t i = 0; i < r->n_curves; i++)
-        free(r->curve[i].time);
+        free(r->curve[i].place);
     ln_answers_free(r->answers);
     ln_data_free(r->data);
     ln_model_free(r->model);
@@ -309,7 +308,7 @@ static int run(report *r, const settings *s, progress *p)
     if (code == TOOL_DONE)
         code = preprocess_apply(name, &s->preprocess, r->model);
     if (code == TOOL_DONE)
-        code = find_point(r, s);
+        code = find_rule(r, s);
     if (code == TOOL_DONE)
         code = find_class(r, s);
     if (code == TOOL_DONE)
@@ -323,7 +322,7 @@ static int run(report *r, const settings *s, progress *p)
 
 int cmd_report(int argc, char **argv)
 {
-    settings s = { .point = -1, .threads = 1, .pictures = UINT32_MAX, .preprocess = PREPROCESS_FLAGS_INIT };
+    settings s = { .point = -1, .threads = 1, .pictures = UINT32_MAX, .target = TARGET_FLAGS_INIT, .preprocess = PREPROCESS_FLAGS_INIT };
     report r = { 0 };
     progress p;
     int code = parse(&s, &argc, argv);

@@ -131,15 +131,6 @@ static void note(judgement *j, size_t line_index, bool score, bool plain)
     }
 }
 
-/* The first point of an alpha stands where the LEENet loss puts it, further ones at budgets. */
-static bool judged(const stretch *of, double alpha)
-{
-    for (size_t i = 0; i < of->n_lines; i++)
-        if (of->lines[i].at == alpha)
-            return true;
-    return false;
-}
-
 static ln_status judge_alphas(judgement *j, stretch *of, ln_error *err)
 {
     uint32_t points = ln_model_point_count(j->model);
@@ -148,7 +139,7 @@ static ln_status judge_alphas(judgement *j, stretch *of, ln_error *err)
     for (uint32_t p = 0; p < points && st >= 0; p++) {
         ln_point_info info = LN_POINT_INFO_INIT;
         st = ln_point_get_info(j->model, p, &info, err);
-        if (st < 0 || info.policy != LN_POLICY_GATE || judged(of, info.alpha))
+        if (st < 0 || info.policy != LN_POLICY_GATE || info.moved)
             continue;
         st = ln_answers_replay_point(j->answers, p, j->results, NULL, err);
         if (st < 0)

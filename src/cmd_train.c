@@ -225,11 +225,11 @@ static ln_status build(job *b, ln_error *err)
     if (st >= 0)
         st = train_gates(b, err);
     if (st >= 0)
-        st = train_add_budget_points(b->s, b->model, err);
-    if (st >= 0)
         st = train_policies(b, err);
     if (st >= 0 && b->cal)
         st = train_calibrate(b->s, b->model, b->cal, &b->p, err);
+    if (st >= 0)
+        st = train_add_budget_points(b->s, b->model, err);
     if (st >= 0)
         st = choose_default(b, err);
     return st < 0 ? st : train_default_target(b->s, b->model, err);
@@ -269,6 +269,7 @@ static void print_points_json(const ln_model *model)
         json_start(&j, stdout);
         json_whole(&j, "point", i);
         json_real(&j, "alpha", p.alpha);
+        json_bool(&j, "moved", p.moved);
         json_text(&j, "cost", cost_name(p.cost));
         json_expected(&j, &p);
         json_finish(&j);
@@ -291,6 +292,7 @@ static int report(job *b)
     } else if (!b->val) {
         print_points_json(b->model);
     }
+    diagnose_default(name, b->model);
     code = train_report_targets(b->s, b->model, b->val, &b->p);
     fflush(stdout);
     if (!b->val) {

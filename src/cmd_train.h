@@ -31,7 +31,7 @@ typedef struct train_settings {
     uint32_t         epochs, folds, batch, gate_epochs, threads;
     double           learning_rate, weight_decay;
     uint64_t         seed, max_memory;
-    bool             usual_points;  /* neither alphas nor a threshold given */
+    bool             usual_points;  /* beside the usual alphas */
     const char      *budget, *cal_data;
     double          *budgets;
     size_t           n_budgets;
@@ -63,7 +63,7 @@ size_t    train_request_count(const train_settings *s);
 /* Before hours are spent: TOOL_DONE, or the exit code after a message if rows of `cal` are among those to learn from. */
 int       train_check_calibration(const ln_data *cal, const ln_data *const *learned, size_t count);
 ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err);
-/* Operating points at the budgets that were asked for, or at usual ones beside the usual alphas. */
+/* Operating points at the budgets that were asked for, or at usual ones. */
 ln_status train_add_budget_points(const train_settings *s, ln_model *model, ln_error *err);
 /* What was asked for first is what the model's users get. */
 ln_status train_default_target(const train_settings *s, ln_model *model, ln_error *err);

@@ -6,11 +6,14 @@
 
 enum { REPORT_BINS = 10, REPORT_MOST_CURVES = 12 };
 
+/* A setting of a policy, or an operating point. */
+typedef struct report_place { size_t number; double time, macs, accuracy; } report_place;
+
 /* One rule at several settings, by rising time. */
 typedef struct report_curve {
-    char    name[32];
-    size_t  count;
-    double *time, *macs, *accuracy;
+    char          name[32];
+    size_t        count;
+    report_place *place;
 } report_curve;
 
 typedef struct report_bin { uint64_t rows, right; double confidence; } report_bin;
@@ -30,7 +33,10 @@ typedef struct report {
     ln_answers  *answers;
     uint32_t     exits, classes, pictures;
     size_t       rows;
-    int64_t      point;         /* -1: no operating point, every row runs to the end */
+    bool         targeted;      /* rows leave as the setting says that the target leads to */
+    ln_target    target;
+    ln_setting   setting;
+    int64_t      point;         /* else this operating point; -1: none, every row runs to the end */
     int32_t      focus;         /* class whose pictures are shown, -1: all */
     ln_result   *results;       /* [rows] */
     ln_evaluation at;
@@ -46,6 +52,7 @@ typedef struct report {
 
 /* report_count.c */
 void report_count(report *r);
+bool report_leaves_early(const report *r);      /* by a setting or an operating point */
 bool report_is_right(const report *r, size_t row);
 
 /* report_page.c, report_charts.c, report_matrix.c, report_pictures.c */

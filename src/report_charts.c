@@ -58,8 +58,8 @@ static plane tradeoff_plane(const report *r, bool by_time)
     }
     for (size_t i = 0; i < r->n_curves; i++)
         for (size_t k = 0; k < r->curve[i].count; k++) {
-            p.y0 = fmin(p.y0, r->curve[i].accuracy[k]);
-            top = fmax(top, r->curve[i].accuracy[k]);
+            p.y0 = fmin(p.y0, r->curve[i].place[k].accuracy);
+            top = fmax(top, r->curve[i].place[k].accuracy);
         }
     double step = nice_step(fmax(top - p.y0, 0.02), 5);
     p.y0 = fmax(0, floor(p.y0 / step - 1e-9) * step);
@@ -69,18 +69,25 @@ static plane tradeoff_plane(const report *r, bool by_time)
     return p;
 }
 
+static double cost_of(const report_place *at, bool by_time)
+{
+    return by_time ? at->time : at->macs;
+}
+
 static void draw_curve(const report *r, size_t i, const plane *p, bool by_time, FILE *to)
 {
     const report_curve *c = &r->curve[i];
-    const double *x = by_time ? c->time : c->macs;
 
     fprintf(to, "<path class=\"line\" stroke=\"%s\" d=\"", curve_colour(i));
     for (size_t k = 0; k < c->count; k++)
-        fprintf(to, "%c%.1f %.1f", k ? 'L' : 'M', at_x(p, x[k]), at_y(p, c->accuracy[k]));
+        fprintf(to, "%c%.1f %.1f", k ? 'L' : 'M', at_x(p, cost_of(&c->place[k], by_time)), at_y(p, c->place[k].accuracy));
     fputs("\"/>\n", to);
-    for (size_t k = 0; k < c->count && c->count <= 24; k++)
+    for (size_t k = 0; k < c->count && c->count <= 24; k++) {
+        const report_place *at = &c->place[k];
+        double x = cost_of(at, by_time);
         fprintf(to, "<circle class=\"halo\" fill=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%s %zu: %.2f %% at %.1f %%</title></circle>\n",
-                curve_colour(i), at_x(p, x[k]), at_y(p, c->accuracy[k]), c->name, k, 100 * c->accuracy[k], 100 * x[k]);
+                curve_colour(i), at_x(p, x), at_y(p, at->accuracy), c->name, at->number, 100 * at->accuracy, 100 * x);
+    }
 }
 
 static void draw_tradeoff(const report *r, bool by_time, FILE *to)
@@ -100,7 +107,7 @@ static void draw_tradeoff(const report *r, bool by_time, FILE *to)
         draw_curve(r, i, &p, by_time, to);
     fprintf(to, "<rect class=\"halo\" fill=\"var(--ink)\" x=\"%.1f\" y=\"%.1f\" width=\"9\" height=\"9\"><title>plain network: %.2f %%</title></rect>\n",
             at_x(&p, 1) - 4.5, at_y(&p, r->at.plain_accuracy) - 4.5, 100 * r->at.plain_accuracy);
-    if (r->point >= 0) {
+    if (report_leaves_early(r)) {
         double x = at_x(&p, by_time ? r->at.time_share : r->at.macs_share), y = at_y(&p, r->at.accuracy);
         fprintf(to, "<circle fill=\"none\" stroke=\"var(--ink)\" stroke-width=\"2\" cx=\"%.1f\" cy=\"%.1f\" r=\"8\"/>\n", x, y);
     }
@@ -113,9 +120,11 @@ static void tradeoff_table(const report *r, FILE *to)
           "<caption>Every setting, judged on these pictures</caption><thead><tr><th scope=\"col\">Rule</th><th scope=\"col\">Setting</th>"
           "<th scope=\"col\">Accuracy</th><th scope=\"col\">Time</th><th scope=\"col\">Multiply-adds</th></tr></thead><tbody>\n", to);
     for (size_t i = 0; i < r->n_curves; i++)
-        for (size_t k = 0; k < r->curve[i].count; k++)
+        for (size_t k = 0; k < r->curve[i].count; k++) {
+            const report_place *at = &r->curve[i].place[k];
             fprintf(to, "<tr><th scope=\"row\">%s</th><td>%zu</td><td>%.2f %%</td><td>%.1f %%</td><td>%.1f %%</td></tr>\n", r->curve[i].name,
-                    k, 100 * r->curve[i].accuracy[k], 100 * r->curve[i].time[k], 100 * r->curve[i].macs[k]);
+                    at->number, 100 * at->accuracy, 100 * at->time, 100 * at->macs);
+        }
     fputs("</tbody></table></div></details>\n", to);
 }
 
@@ -128,7 +137,7 @@ void report_tradeoff(const report *r, FILE *to)
     fputs("</div>\n<ul class=\"legend\">", to);
     for (size_t i = 0; i < r->n_curves; i++)
         fprintf(to, "<li><span class=\"swatch\" style=\"background:%s\"></span>%s</li>", curve_colour(i), r->curve[i].name);
-    if (r->point >= 0)
+    if (report_leaves_early(r))
         fputs("<li><span class=\"swatch\" style=\"border:2px solid var(--ink);border-radius:50%\"></span>the one this page shows</li>", to);
     fputs("<li><span class=\"swatch\" style=\"background:var(--ink)\"></span>plain network</li></ul>\n", to);
     if (r->n_curves)

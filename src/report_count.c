@@ -4,6 +4,11 @@
 
 #include "report.h"
 
+bool report_leaves_early(const report *r)
+{
+    return r->targeted || r->point >= 0;
+}
+
 bool report_is_right(const report *r, size_t row)
 {
     return ln_answers_choice(r->answers, r->results[row].exit, row, NULL) == ln_answers_label(r->answers, row);

@@ -73,11 +73,16 @@ static void page_header(const report *r, FILE *to)
     fprintf(to, "%zu pictures of ", r->rows);
     html_text(to, r->data_spec);
     fprintf(to, ", %u classes. ", r->classes);
-    if (r->point >= 0 && ln_point_get_info(r->model, (uint32_t)r->point, &info, NULL) >= 0)
+    if (r->targeted) {
+        fprintf(to, "Exits are taken as setting %u of policy %s says (", r->setting.index, ln_policy_name(r->setting.policy));
+        target_print(to, &r->target);
+        fputs(").", to);
+    } else if (r->point >= 0 && ln_point_get_info(r->model, (uint32_t)r->point, &info, NULL) >= 0) {
         fprintf(to, "Exits are taken as operating point %lld says (%s, alpha %.4g; points count from 0 to %u).", (long long)r->point,
                 ln_policy_name(info.policy), info.alpha, ln_model_point_count(r->model) - 1);
-    else
+    } else {
         fputs("The model has no operating point: every picture runs to the end.", to);
+    }
     fputs("</p>\n<nav aria-label=\"Sections\"><a href=\"#tradeoff\">Accuracy and cost</a><a href=\"#exits\">Exits</a>"
           "<a href=\"#pictures\">Pictures</a><a href=\"#classes\">Classes</a><a href=\"#confusion\">Confusion</a>"
           "<a href=\"#calibration\">Calibration</a></nav>\n</header>\n<main>\n", to);

@@ -53,7 +53,7 @@ static const char name[] = "train";
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Gates" },                                          \
     { CLI_TEXT, 0, "--alpha", "A[,B...]|FROM:TO:COUNT", &(s)->alpha, 0, 0,                        \
       "weight of cost against being right, 0 to 1; one operating point each (default: "           \
-      DEFAULT_ALPHAS ", and points at the --budget values or 0.5,0.35,0.25)" },                                                                       \
+      DEFAULT_ALPHAS ", and points expected to cost 0.5, 0.35 and 0.25)" },                                                                       \
     { CLI_CHOICE, 0, "--gate", "stats|features|both", &(s)->gate, 0, 0,                           \
       "gates read the head's statistics, the exit's features, or both (default: stats)" },        \
     { CLI_CHOICE, 0, "--objective", "induction|leenet|right|no-regret", &(s)->objective, 0, 0,    \
@@ -153,7 +153,7 @@ static void fill_defaults(train_settings *s)
 
     if (!s->exits)
         s->exits = leenet ? "even:4" : "auto";
-    s->usual_points = !s->alpha && !leenet && s->threshold <= 0;
+    s->usual_points = !s->alpha && !s->budget && !leenet && s->threshold <= 0 && s->target.max_drop < 0;
     if (!s->alpha)
         s->alpha = DEFAULT_ALPHAS;
     set_int(&s->head, leenet ? LN_HEAD_FLATTEN : LN_HEAD_POOL);

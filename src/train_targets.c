@@ -49,34 +49,59 @@ static ln_target request(const train_settings *s, size_t i)
     return target_of(&flags);
 }
 
-/* Budgets that cannot be kept are left out here and reported when all is trained. */
+/* A setting that leads nowhere new, or that is the plain network, makes no point; what cannot be kept is reported when all is trained. */
+static ln_status add_point(ln_model *model, const ln_target *target, bool *made, ln_error *err)
+{
+    ln_setting at = LN_SETTING_INIT;
+    ln_status st = ln_target_resolve(model, target, &at, NULL, err);
+
+    if (st == LN_E_ARGUMENT || st == LN_UNCERTIFIED)
+        return LN_OK;
+    if (st < 0 || made[at.index] || at.index == 0)
+        return st;
+    made[at.index] = true;
+    return ln_point_add_setting(model, LN_POLICY_GATE, at.index, NULL, err);
+}
+
 ln_status train_add_budget_points(const train_settings *s, ln_model *model, ln_error *err)
 {
     static const double usual[] = { 0.5, 0.35, 0.25 };
-    const double *budgets = s->n_budgets ? s->budgets : s->n_place_budgets ? s->place_budgets : usual;
-    size_t count = s->n_budgets ? s->n_budgets : !s->usual_points ? 0 : s->n_place_budgets ? s->n_place_budgets : sizeof usual / sizeof usual[0];
+    bool *made = tool_alloc(ln_setting_count(model, LN_POLICY_GATE), sizeof *made);
     ln_status st = LN_OK;
 
-    for (size_t i = 0; st >= 0 && i < count; i++) {
-        ln_target target = LN_TARGET_INIT;
-        ln_setting at = LN_SETTING_INIT;
-        target.budget = budgets[i];
-        target.cost = s->cost;
-        if (ln_target_resolve(model, &target, &at, NULL, NULL) >= 0)
-            st = ln_point_add_setting(model, LN_POLICY_GATE, at.index, NULL, err);
+    for (size_t i = 0; st >= 0 && i < s->n_budgets; i++) {
+        ln_target target = request(s, i);
+        st = add_point(model, &target, made, err);
     }
-    return st;
+    for (size_t i = 0; st >= 0 && s->usual_points && i < sizeof usual / sizeof usual[0]; i++) {
+        ln_target target = LN_TARGET_INIT;
+        target.budget = usual[i];
+        target.cost = s->cost;
+        st = add_point(model, &target, made, err);
+    }
+    free(made);
+    return st < 0 ? st : LN_OK;
 }
 
-/* One that cannot be reached is reported when all is trained. */
-ln_status train_default_target(const train_settings *s, ln_model *model, ln_error *err)
+/* The first that can be reached. What was to be proven stays to be proven where no budget can be kept. */
+static bool find_default(const train_settings *s, const ln_model *model, ln_target *out)
 {
     ln_setting setting = LN_SETTING_INIT;
-    ln_target first = request(s, 0);
 
-    if (!train_request_count(s) || ln_target_resolve(model, &first, &setting, NULL, NULL) < 0)
-        return LN_OK;
-    return ln_target_set_default(model, &first, err);
+    for (size_t i = 0; i < train_request_count(s); i++) {
+        *out = request(s, i);
+        if (ln_target_resolve(model, out, &setting, NULL, NULL) >= 0)
+            return true;
+    }
+    out->budget = 0;
+    return train_request_count(s) && out->max_drop >= 0 && ln_target_resolve(model, out, &setting, NULL, NULL) >= 0;
+}
+
+ln_status train_default_target(const train_settings *s, ln_model *model, ln_error *err)
+{
+    ln_target target;
+
+    return find_default(s, model, &target) ? ln_target_set_default(model, &target, err) : LN_OK;
 }
 
 typedef struct outcome {

@@ -142,6 +142,8 @@ int main(int, char **argv)
     const leenet::Evaluation replay = answers.replay_point(1, &replayed);
     TRY("recorded answers are replayed", answers.rows() == 120 && replayed.size() == 120
         && std::fabs(replay.totals.accuracy - found[1].totals.accuracy) < 0.01 && replay.exits.size() == 3);
+    TRY("a setting and the point made of it are replayed alike", answers.replay(LN_POLICY_GATE, last).totals.accuracy
+        == answers.replay_point(2).totals.accuracy);
     TRY("recorded answers tell of rows", answers.choice(2, 5) >= 0 && answers.logits(3) == nullptr && answers.label(0) >= 0
         && answers.data_row(7) == 7 && answers.time_share(2) > 0.9);
     return failures != 0;

@@ -183,13 +183,6 @@ says "train tells that classes have no rows" 0 "the 20 rows are of 1 of the data
     --data "$work/sorted:first=20" --exits even:1 --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune -o "$work/few.onnx" -q
 run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits even:2 --alpha 0.2,0.8 \
     --epochs 5 --folds 2 --gate-epochs 20 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
-run "info --json of it" "$LEENET" info "$work/budget.onnx" --json
-json "has points at the budgets" "[p['alpha'] in (0.2, 0.8) for p in d[0]['points']] == [True] * 4
-    and d[0]['points'][2]['expected']['macs_share'] <= 0.8 and d[0]['points'][3]['expected']['macs_share'] <= 0.9"
-run "train without alphas" "$LEENET" train $model --data $pictures:part=0/2 --exits even:2 --epochs 5 --folds 2 --gate-epochs 5 \
-    --no-tune --cost macs -o "$work/usual.onnx" --json -q
-json "has points at the usual budgets that can be kept" "len(d) in (12, 13, 14) and len({p['alpha'] for p in d[:11]}) == 11
-    and all(p['expected']['macs_share'] <= 0.5 and p['alpha'] in {q['alpha'] for q in d[:11]} for p in d[11:])"
 says "it is the result's default" 0 "^default: --policy gate --cost macs --budget 0.8$" "$LEENET" info "$work/budget.onnx"
 says "which eval uses" 0 "^setting [0-9]* of policy gate: " "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
 says "and names" 0 "^setting  *policy  *accuracy" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
@@ -199,6 +192,29 @@ json "tells of the setting, not of a point's alpha" "d[0]['setting']['policy'] =
 says "unless a point is asked for" 0 "^point  *alpha" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2 --point 0
 says "another budget wins" 0 "^setting [0-9]* of policy gate: .* at [5-9][0-9].* of its macs" \
     "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2 --budget 0.9 --cost macs
+run "info --json of it" "$LEENET" info "$work/budget.onnx" --json
+json "has points at the budgets" "[(p['alpha'] in (0.2, 0.8), p['moved']) for p in d[0]['points']] == [(True, False)] * 2 + [(True, True)] * 2
+    and d[0]['points'][2]['expected']['macs_share'] <= 0.8 < d[0]['points'][3]['expected']['macs_share'] <= 0.9"
+trained_points() {  # trained_points FLAGS...: a line of JSON for each operating point
+    run "train $*" "$LEENET" train $model --data $pictures:part=0/2 --exits even:2 --epochs 5 --folds 2 --gate-epochs 5 --no-tune --cost macs \
+        -o "$work/points.onnx" --json -q "$@"
+}
+trained_points
+json "has points at the usual budgets that can be kept" "[p['moved'] for p in d[:11]] == [False] * 11 and 1 <= len(d[11:]) <= 3
+    and all(p['moved'] and p['expected']['macs_share'] <= b for p, b in zip(d[11:], (0.5, 0.35, 0.25)))"
+trained_points --threshold 0.5
+json "has none beside a threshold" "[p['moved'] for p in d] == [False] * 11"
+trained_points --alpha 0.3
+json "has none beside alphas" "[p['moved'] for p in d] == [False]"
+says "budgets that cannot be kept, and one twice" 1 "no setting of policy 'gate' keeps a budget of 0.01; the cheapest costs" "$LEENET" train $model \
+    --data $pictures:part=0/2 --exits even:2 --epochs 5 --folds 2 --gate-epochs 5 --no-tune --cost macs --alpha 0.3 --budget 0.01,0.9,0.9 \
+    -o "$work/points.onnx" -q
+says "the first that can is the default" 0 "^default: --policy gate --cost macs --budget 0.9$" "$LEENET" info "$work/points.onnx"
+run "info --json of that" "$LEENET" info "$work/points.onnx" --json
+json "has one point at it" "[p['moved'] for p in d[0]['points']] == [False, True]"
+says "no budget that can be kept, but a proof" 1 "keeps a budget of 0.01" "$LEENET" train $model --data $pictures:part=0/2 --exits even:2 --epochs 5 \
+    --folds 2 --gate-epochs 5 --no-tune --cost macs --alpha 0.3 --budget 0.01 --max-drop 5 -o "$work/points.onnx" -q
+says "leaves the proof as the default" 0 "^default: --policy gate --cost macs --max-drop 5 " "$LEENET" info "$work/points.onnx"
 placed() {  # placed FLAGS...: where exits are put
     "$LEENET" train $model --data $pictures:part=0/2 --alpha 0.5 --epochs 2 --gate-epochs 5 --no-tune --cost macs \
         -o "$work/x.onnx" -q "$@" | grep ' yes '

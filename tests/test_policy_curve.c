@@ -151,23 +151,47 @@ START_TEST(the_better_scorer_is_taken_at_each_cost)
 }
 END_TEST
 
-START_TEST(the_scorer_meant_for_a_cost_is_taken_there)
+/* One is poor, one is good, and one is better still; `meant` says for which costs each was made. */
+static void count_scorers(uint32_t of[3], double poor_meant, double good_meant, double best_meant)
 {
+    static const float blind[3] = { 1, 0.5f, 0 };
     ln__ctx ctx = ln__ctx_make(NULL, NULL, NULL);
-    rows_of *rows = malloc(2 * sizeof *rows);
+    rows_of *rows = malloc(3 * sizeof *rows);
     ln__settings c;
 
-    make_rows(&rows[0], 0.05, 3);
-    make_rows(&rows[1], 0.02, 3);       /* better everywhere */
-    ln__scorer scorers[2] = { { rows[0].score, rows[0].right, cost, NULL, 0, 0.5 }, { rows[1].score, rows[1].right, cost, NULL, 0, 0.9 } };
-    ln__curve_task task = { scorers, 2, ROWS, EXITS, INFINITY };
+    for (int k = 0; k < 3; k++) {
+        make_rows(&rows[k], 0.01, 3);
+        for (int i = 0; i < ROWS * EXITS; i++) {
+            float chance = (float)((i * 7919) % 10007) / 10007;
+            rows[k].score[i] = (1 - blind[k]) * rows[k].score[i] + blind[k] * chance;
+        }
+    }
+    ln__scorer scorers[3] = { { rows[0].score, rows[0].right, cost, NULL, 0, poor_meant }, { rows[1].score, rows[1].right, cost, NULL, 0, good_meant },
+                              { rows[2].score, rows[2].right, cost, NULL, 0, best_meant } };
+    ln__curve_task task = { scorers, 3, ROWS, EXITS, INFINITY };
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
     check_curve(&c, scorers);
+    memset(of, 0, 3 * sizeof *of);
     for (uint32_t i = 1; i + 1 < c.count; i++)
-        if (fabs(c.setting[i].cost - 0.7) > 0.01)
-            ck_assert_uint_eq(c.setting[i].scorer, c.setting[i].cost > 0.7);
+        of[c.setting[i].scorer] += c.setting[i].cost > 0.45 && c.setting[i].cost < 0.75;
     ln__settings_free(&c, &ctx);
     free(rows);
+}
+
+START_TEST(scorers_meant_for_near_costs_are_taken)
+{
+    uint32_t of[3];
+
+    count_scorers(of, 0.4, 0.8, 0.95);          /* the best lies beyond the good one */
+    ck_assert_msg(of[1] > of[0] && of[2] == 0, "%u %u %u", of[0], of[1], of[2]);
+    count_scorers(of, 0.8, 0.4, 0.3);
+    ck_assert_msg(of[1] > of[0] && of[2] == 0, "%u %u %u", of[0], of[1], of[2]);
+    count_scorers(of, 0.8, 0.8, 0.8);           /* as near as each other */
+    ck_assert_msg(of[2] > of[1] && of[2] > of[0], "%u %u %u", of[0], of[1], of[2]);
+    count_scorers(of, 1.05, 1.05, 1.05);        /* none is meant for less */
+    ck_assert_msg(of[2] > of[1] && of[2] > of[0], "%u %u %u", of[0], of[1], of[2]);
+    count_scorers(of, 0.5, 0.7, NAN);           /* meant for none: everywhere */
+    ck_assert_msg(of[2] > of[1] && of[2] > of[0], "%u %u %u", of[0], of[1], of[2]);
 }
 END_TEST
 
@@ -239,7 +263,7 @@ int main(void)
     tcase_add_test(core, common_thresholds_are_spaced_by_cost);
     tcase_add_test(core, ties_and_extremes_are_survived);
     tcase_add_test(core, the_better_scorer_is_taken_at_each_cost);
-    tcase_add_test(core, the_scorer_meant_for_a_cost_is_taken_there);
+    tcase_add_test(core, scorers_meant_for_near_costs_are_taken);
     tcase_add_test(core, quantiles_give_the_wanted_shares);
     tcase_add_test(core, geometric_schedules_are_geometric);
     suite_add_tcase(suite, core);

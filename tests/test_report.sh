@@ -76,15 +76,25 @@ p.feed(open(sys.argv[1], encoding='utf-8').read())
 assert not p.open and p.pictures > 3 and p.tables == p.captions >= 3, (p.open, p.pictures, p.tables, p.captions)
 PYTHON
     "$LEENET" report "$early" --data "$top" -o "$page" --point 1 --json -q > "$work/line"
-    expect "report --json agrees with eval" python3 - "$work/line" "$early" "$top" "$LEENET" <<'PYTHON'
+    cat > "$work/agrees.py" <<'PYTHON'
 import json, subprocess, sys
 d = json.load(open(sys.argv[1]))
-e = json.loads(subprocess.run([sys.argv[4], 'eval', sys.argv[2], '--data', sys.argv[3], '--point', '1', '--json', '-q'],
+e = json.loads(subprocess.run([sys.argv[4], 'eval', sys.argv[2], '--data', sys.argv[3], '--json', '-q'] + sys.argv[5:],
                               capture_output=True, text=True).stdout)
 assert d['rows'] == e['rows'] == 120 and len(d['exits']) == 3
 assert abs(d['accuracy'] - e['accuracy']) < 0.01 and abs(d['macs_share'] - e['macs_share']) < 0.01, (d, e)
 assert sum(x['rows'] for x in d['exits']) == 120
 PYTHON
+    expect "report --json agrees with eval" python3 "$work/agrees.py" "$work/line" "$early" "$top" "$LEENET" --point 1
+    "$LEENET" report "$early" --data "$top" -o "$page" --budget 0.8 --cost macs --json -q > "$work/line" 2> "$work/said"
+    expect "so does report at a budget" python3 "$work/agrees.py" "$work/line" "$early" "$top" "$LEENET" --budget 0.8 --cost macs
+    expect "which the page names" grep -q "as setting [0-9]* of policy gate says (--policy gate --cost macs --budget 0.8)" "$page"
+    expect "and says" grep -q "^setting [0-9]* of policy gate: " "$work/said"
+    expect "settings have their own numbers" grep -q '<tr><th scope="row">gate</th><td>0</td><td>[0-9.]* %</td><td>100.0 %</td><td>100.0 %</td></tr>' "$page"
+    "$LEENET" train tests/data/shapes.onnx --data "$top" --exits even:2 --hidden 8 --epochs 4 --gate-epochs 10 --alpha 0.5 --cost macs --budget 0.8 \
+        --no-tune -q -o "$work/target.onnx" > "$work/said" 2>&1
+    "$LEENET" report "$work/target.onnx" --data "$top" -o "$page" --json -q > "$work/line" 2> "$work/said"
+    expect "a model's own target is what report shows" python3 "$work/agrees.py" "$work/line" "$work/target.onnx" "$top" "$LEENET"
 else
     skip "tags are closed, pictures described, tables captioned" "python3 is not there"
 fi
@@ -92,6 +102,7 @@ says "one class by number" 0 "^saved as " "$LEENET" report "$early" --data "$top
 expect "its pictures only" sh -c "grep -o 'alt=\"A picture of [0-9]' '$page' | sort -u | grep -c . | grep -qx 1"
 says "a class that is not there" 1 "has no class 'wolf'" "$LEENET" report "$early" --data "$top" -o "$page" --class wolf
 says "a point that is not there" 1 "numbered from 0" "$LEENET" report "$early" --data "$top" -o "$page" --point 99
+says "a point and a budget" 2 "exclude each other" "$LEENET" report "$early" --data "$top" -o "$page" --point 1 --budget 0.5
 says "report without -o" 2 "o OUT.html is required" "$LEENET" report "$early" --data "$top"
 says "a page in no folder" 1 "cannot write" "$LEENET" report "$early" --data "$top" -o "$work/none/x.html"
 says "a plain network" 0 "^saved as " "$LEENET" report tests/data/shapes.onnx --data tests/data/shapes.tar.gz -o "$page" -q

@@ -149,7 +149,7 @@ START_TEST(a_setting_becomes_a_point)
         OK(ln_setting_get(again, policies[i], index, &s, &err));
         OK(ln_point_get_info(again, first + i, &p, &err));
         OK(ln_point_get_info(again, s.point, &of, &err));
-        ck_assert(p.policy == policies[i] && p.alpha == of.alpha && p.rows == s.rows && p.accuracy == s.accuracy &&
+        ck_assert(p.moved == 1 && of.moved == 0 && p.policy == policies[i] && p.alpha == of.alpha && p.rows == s.rows && p.accuracy == s.accuracy &&
                   p.plain_accuracy == s.plain_accuracy && p.macs_share == s.macs_share && p.time_share == s.time_share);
         OK(ln_answers_replay(answers, policies[i], index, by_setting, NULL, &err));
         OK(ln_answers_replay_point(answers, first + i, by_point, NULL, &err));
@@ -158,8 +158,21 @@ START_TEST(a_setting_becomes_a_point)
             early += by_point[r].exit < info.exits;
         ck_assert_msg(early > 0, "policy %d: nothing leaves early, so that thresholds were not seen", policies[i]);
     }
-    unlink(path);
+    ln_point_info plain = LN_POINT_INFO_INIT;
+    OK(ln_point_get_info(again, first + 2, &plain, &err));
+    ck_assert(plain.macs_share == 1 && plain.accuracy == plain.plain_accuracy && ln_point_threshold(again, first + 2, 0) == 1);
+    OK(ln_answers_replay_point(answers, first + 2, by_point, NULL, &err));
+    for (size_t r = 0; r < n; r++)
+        ck_assert_uint_eq(by_point[r].exit, info.exits);
+    FAILS(LN_E_STATE, ln_point_add_setting(again, LN_POLICY_GATE, 1, NULL, &err));      /* answers are open */
     ln_answers_free(answers);
+    OK(ln_point_add_setting(again, LN_POLICY_GATE, 1, &added, &err));
+    ck_assert_uint_eq(added, first + 3);
+    OK(ln_model_save(again, path, &err));
+    ln_model_free(again);
+    OK(ln_model_load(&again, path, NULL, &err));
+    ck_assert_uint_eq(ln_model_point_count(again), first + 4);
+    unlink(path);
     free(by_setting);
     free(by_point);
     ln_data_free(data);
@@ -434,6 +447,54 @@ static char *find(char *bytes, size_t size, const char *text)
     return NULL;
 }
 
+static char *read_bytes(const char *path, size_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    fseek(f, 0, SEEK_END);
+    *size = (size_t)ftell(f);
+    char *bytes = malloc(*size);
+    rewind(f);
+    ck_assert_uint_eq(fread(bytes, 1, *size, f), *size);
+    fclose(f);
+    return bytes;
+}
+
+static void replace(char *bytes, size_t size, const char *was, const char *now)
+{
+    size_t length = strlen(was);
+
+    for (size_t i = 0; i + length <= size; i++)
+        if (memcmp(bytes + i, was, length) == 0)
+            memcpy(bytes + i, now, length);
+}
+
+START_TEST(gates_on_other_statistics_are_refused)
+{
+    ln_model *model = trained(), *again = NULL;
+    char path[] = "/tmp/leenet-targets-XXXXXX";
+    size_t size;
+
+    OK(ln_point_add_setting(model, LN_POLICY_GATE, 1, NULL, &err));
+    close(mkstemp(path));
+    OK(ln_model_save(model, path, &err));
+    char *bytes = read_bytes(path, &size), *key = find(bytes, size, ".moved");
+    replace(bytes, size, "leenet/0/stats.least_doubt", "leenet/0/stats.other_doubt");
+    FAILS(LN_E_FORMAT, ln_model_load_memory(&again, bytes, size, NULL, &err));
+    ck_assert_msg(strstr(err.text, "train them again"), "%s", err.text);
+    replace(bytes, size, "leenet/0/stats.other_doubt", "leenet/0/stats.least_doubt");
+    OK(ln_model_load_memory(&again, bytes, size, NULL, &err));
+    ln_model_free(again);
+    for (key += strlen(".moved"); *key != '1'; key++)
+        ;
+    *key = '2';
+    FAILS(LN_E_FORMAT, ln_model_load_memory(&again, bytes, size, NULL, &err));
+    ck_assert_msg(strstr(err.text, ".moved is '2'"), "%s", err.text);
+    free(bytes);
+    unlink(path);
+    ln_model_free(model);
+}
+END_TEST
+
 START_TEST(damaged_curves_are_refused)
 {
     ln_model *model = trained(), *again = NULL;
@@ -445,13 +506,8 @@ START_TEST(damaged_curves_are_refused)
     OK(ln_target_set_default(model, &t, &err));
     close(mkstemp(path));
     OK(ln_model_save(model, path, &err));
-    FILE *f = fopen(path, "rb");
-    fseek(f, 0, SEEK_END);
-    size_t size = (size_t)ftell(f);
-    char *bytes = malloc(size);
-    rewind(f);
-    ck_assert_uint_eq(fread(bytes, 1, size, f), size);
-    fclose(f);
+    size_t size;
+    char *bytes = read_bytes(path, &size);
     /* Key, then the value's tag and two bytes of length or one. */
     char *value = find(bytes, size, "leenet.curve.gate.1") + strlen("leenet.curve.gate.1") + 1;
     while (*value < '0' || *value > '9' || value[1] != ' ')
@@ -510,6 +566,7 @@ int main(void)
     tcase_add_test(core, sessions_open_at_a_target);
     tcase_add_test(core, learned_rows_do_not_calibrate);
     tcase_add_test(core, a_model_keeps_its_target);
+    tcase_add_test(core, gates_on_other_statistics_are_refused);
     tcase_add_test(core, damaged_curves_are_refused);
     tcase_add_test(core, policies_have_names);
     suite_add_tcase(suite, core);

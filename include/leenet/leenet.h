@@ -241,7 +241,7 @@ typedef struct ln_model_info {
     uint32_t    nodes;          /* operators in the backbone */
     uint32_t    exits;          /* E */
     uint32_t    points;         /* P, operating points */
-    uint32_t    default_point;
+    uint32_t    default_point;  /* what sessions use unless the model has a target (ln_target_get_default) */
     uint32_t    tuned;          /* 1: measured kernel choices are stored */
     uint64_t    params;         /* backbone, numbers */
     uint64_t    macs;           /* backbone, multiply-adds a row */
@@ -598,8 +598,9 @@ typedef struct ln_point_info {
     double   plain_accuracy;
     double   params_share, macs_share, time_share;
     int32_t  policy;            /* LN_POLICY_*; alpha is 0 for all but GATE */
+    uint32_t moved;             /* 1: its thresholds are a setting's (ln_point_add_setting), not those its alpha asked for */
 } ln_point_info;
-#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0 }
+#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0 }
 
 LN_API ln_status ln_point_get_info(const ln_model *model, uint32_t point, ln_point_info *out, ln_error *err);
 
@@ -675,7 +676,8 @@ typedef struct ln_policy_options {
  * one it had: what the policy learns, if anything, and its settings, found on
  * `rows` as ln_gate_train finds them (out-of-fold answers when they are the
  * heads' own rows). The point itself stands at the setting that spends nearest
- * to half of the cost. A point's number stays its own when it is replaced. */
+ * to half of the cost. A point's number stays its own when it is replaced;
+ * points that ln_point_add_setting made stay as they were. */
 LN_API LN_MUST_CHECK ln_status
 ln_policy_train(ln_model *model, ln_data *rows, const ln_policy_options *options, ln_error *err);
 
@@ -706,10 +708,10 @@ LN_API ln_status ln_setting_get(const ln_model *model, int32_t policy, uint32_t 
                                 ln_setting *out, ln_error *err);
 
 /* Makes a setting an operating point too, behind those there are: a copy of the gates it stands
- * on, with its thresholds and what is expected of it; alpha is that of the gates. The settings
- * stay as they are. *point (may be NULL) is its number.
- * LN_E_ARGUMENT, LN_E_STATE as ln_setting_get, LN_E_STATE also with a session open, LN_E_LIMIT
- * for too many points. */
+ * on, with its thresholds and what is expected of it; alpha is that of the gates, `moved` 1. *point
+ * (may be NULL) is its number. The settings stay as they are; training anew leaves such points as
+ * they were. LN_E_STATE if the policy was not trained, or with a session or answers open,
+ * LN_E_ARGUMENT for an unknown policy or setting, LN_E_LIMIT for too many points (10,000). */
 LN_API LN_MUST_CHECK ln_status
 ln_point_add_setting(ln_model *model, int32_t policy, uint32_t index, uint32_t *point, ln_error *err);
 

@@ -628,22 +628,33 @@ public:
     // [rows][classes], nullptr if there is no such exit.
     const float *logits(std::uint32_t exit) const noexcept { return ln_answers_logits(get(), exit); }
 
-    // What every row would have got at that operating point, into `results` if given.
+    // What every row would have got at that operating point, or at that setting, into `results` if given.
     Evaluation replay_point(std::uint32_t point, std::vector<ln_result> *results = nullptr) const
+    {
+        return replayed(results, [&](ln_result *r, ln_evaluation *v, ln_error *e) {
+            return ln_answers_replay_point(get(), point, r, v, e);
+        });
+    }
+    Evaluation replay(std::int32_t policy, std::uint32_t setting, std::vector<ln_result> *results = nullptr) const
+    {
+        return replayed(results, [&](ln_result *r, ln_evaluation *v, ln_error *e) {
+            return ln_answers_replay(get(), policy, setting, r, v, e);
+        });
+    }
+
+private:
+    template <typename Call> Evaluation replayed(std::vector<ln_result> *results, Call call) const
     {
         Evaluation found;
         found.exits.resize(exits_ + std::size_t{ 1 });
         found.totals.exits = found.exits.data();
         if (results != nullptr)
             results->resize(rows());
-        detail::check([&](ln_error *e) {
-            return ln_answers_replay_point(get(), point, results ? results->data() : nullptr, &found.totals, e);
-        });
+        detail::check([&](ln_error *e) { return call(results ? results->data() : nullptr, &found.totals, e); });
         found.totals.exits = nullptr;
         return found;
     }
 
-private:
     std::unique_ptr<ln_answers, detail::Release<ln_answers, ln_answers_free>> handle_;
     std::uint32_t exits_ = 0;
 };

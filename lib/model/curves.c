@@ -88,9 +88,9 @@ ln_status ln__setting_find(const ln_setting **setting, const double **thresholds
     uint32_t count = ln__setting_count(model, policy);
 
     if (!known(policy))
-        return ln__fail(err, LN_E_ARGUMENT, "policy %d has no settings; LN_POLICY_GATE .. %d have", policy, LN__POLICIES - 1);
+        return ln__fail(err, LN_E_ARGUMENT, "policy %d has no settings; 0 (LN_POLICY_GATE) to %d have", policy, LN__POLICIES - 1);
     if (count == 0)
-        return ln__fail(err, LN_E_STATE, "the model has no settings of policy '%s'; train it", ln_policy_name(policy));
+        return ln__fail(err, LN_E_STATE, "the model has no settings of policy '%s'; ln_gate_train or ln_policy_train makes them", ln_policy_name(policy));
     if (index >= count)
         return ln__fail(err, LN_E_ARGUMENT, "setting %u of policy '%s'; there are %u (numbered from 0)", index,
                         ln_policy_name(policy), count);
@@ -121,7 +121,7 @@ ln_status ln__model_add_setting(ln_model *model, int32_t policy, uint32_t index,
     memcpy(point.shares, ln__setting_shares(model, s), (model->n_exits + 1) * sizeof *point.shares);
     point.measured = (ln_point_info){ .struct_size = sizeof point.measured, .alpha = from->alpha, .cost = from->cost, .rows = s->rows,
                                       .accuracy = s->accuracy, .plain_accuracy = s->plain_accuracy, .params_share = s->params_share,
-                                      .macs_share = s->macs_share, .time_share = s->time_share, .policy = policy };
+                                      .macs_share = s->macs_share, .time_share = s->time_share, .policy = policy, .moved = 1 };
     st = ln__model_add_point(model, &point, err);
     ln__point_free(&point, &model->ctx);
     return st;

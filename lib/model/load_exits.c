@@ -197,6 +197,18 @@ static ln_status read_shares(ln__point *point, const ln_model *model, uint32_t p
     return LN_OK;
 }
 
+static ln_status read_moved(ln__point *point, const ln_model *model, uint32_t p, ln_error *err)
+{
+    char key[64];
+
+    snprintf(key, sizeof key, LN__KEY_POINT "%u.moved", p);
+    const char *text = ln__onnx_metadata(model->onnx, key);
+    if (text && strcmp(text, "1") != 0)
+        return ln__fail(err, LN_E_FORMAT, "%s: %s is '%.20s'; 1 was expected, or no such key", model->path, key, text);
+    point->measured.moved = text != NULL;
+    return LN_OK;
+}
+
 static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
 {
     ln__point point = { 0 };
@@ -235,6 +247,8 @@ static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
         st = ln__format_numbers(point.gates.threshold, model->n_exits, text, key, model->path, err);
     if (st == LN_OK)
         st = read_shares(&point, model, p, err);
+    if (st == LN_OK)
+        st = read_moved(&point, model, p, err);
     if (st == LN_OK)
         st = ln__model_add_point(model, &point, err);
     ln__point_free(&point, &model->ctx);

@@ -44,7 +44,7 @@ void ln__model_release(ln_model *model)
 ln_status ln__model_change(ln_model *model, const char *call, ln_error *err)
 {
     if (atomic_load(&model->sessions) > 0)
-        return ln__fail(err, LN_E_STATE, "%s: the model has %u open session(s); free them first", call,
+        return ln__fail(err, LN_E_STATE, "%s: the model has %u open session(s) or answers; free them first", call,
                         (unsigned)atomic_load(&model->sessions));
     ln__runnable_free(&model->shared, &model->ctx);
     return LN_OK;

@@ -105,6 +105,10 @@ static void save_point(saving *s, uint32_t p)
         snprintf(key, sizeof key, LN__KEY_POINT "%u.policy", p);
         ln__onnx_set_metadata(s->edit, key, ln_policy_name(point->gates.policy));
     }
+    if (m->moved) {
+        snprintf(key, sizeof key, LN__KEY_POINT "%u.moved", p);
+        ln__onnx_set_metadata(s->edit, key, "1");
+    }
     snprintf(key, sizeof key, LN__KEY_POINT "%u.thresholds", p);
     set_numbers(s, key, point->gates.threshold, point->gates.exits);
     if (!point->has_shares)

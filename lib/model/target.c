@@ -110,8 +110,9 @@ ln_status ln__target_resolve(const ln_model *model, const ln_target *target, con
     const ln__curve *curve = &model->curves[target->policy];
     const ln_setting *cheapest = choose(curve, curve->count, &(ln_target){ .cost = target->cost });
     if (target->budget > 0 && ln__setting_cost(cheapest, target->cost) > target->budget)
-        return ln__fail(err, LN_E_ARGUMENT, "a budget of %.4g; the cheapest setting of policy '%s' costs %.4g of the plain network",
-                        target->budget, ln_policy_name(target->policy), ln__setting_cost(cheapest, target->cost));
+        return ln__fail(err, LN_E_ARGUMENT, "no setting of policy '%s' keeps a budget of %.4g; the cheapest costs %.4g of the plain network's %s",
+                        ln_policy_name(target->policy), target->budget, ln__setting_cost(cheapest, target->cost),
+                        target->cost == LN_COST_PARAMS ? "parameters" : target->cost == LN_COST_MACS ? "multiply-adds" : "time");
     uint32_t count = target->max_drop >= 0 ? certified(curve, target) : curve->count;
     *out = choose(curve, count, target);
     if (*out && (target->max_drop < 0 || count > 1 || curve->count == 1))

@@ -246,27 +246,47 @@ static void try_schedules(building *b, uint32_t scorer)
 
 /* ---- Choosing ---------------------------------------------------------------------------- */
 
-/* The more the better; the most accurate of many scorers would mostly be the luckiest. */
-static double standing(const building *b, uint32_t scorer, uint32_t level)
-{
-    double meant = b->task->scorer[scorer].meant;
+/* The costs nearest to a level's, on either side, that scorers which have something to offer there are meant for. */
+typedef struct nearest { double above, below, slack; } nearest;
 
-    return isnan(meant) ? ln__mean_around(b->accuracy + place_of(scorer, 1), LN__MAX_SETTINGS - 2, level - 1, REACH)
-                        : -fabs(meant - (b->dearest - (level - 0.5) * level_width(b)));
+static nearest nearest_to(const building *b, uint32_t level)
+{
+    nearest n = { INFINITY, -INFINITY, level_width(b) };
+    double cost = b->dearest - (level - 0.5) * n.slack;
+
+    for (uint32_t s = 0; s < b->task->n_scorers; s++) {
+        double meant = b->task->scorer[s].meant;
+
+        if (isnan(b->accuracy[place_of(s, level)]))
+            continue;
+        if (meant >= cost)
+            n.above = fmin(n.above, meant);
+        else if (meant < cost)
+            n.below = fmax(n.below, meant);
+    }
+    return n;
 }
 
+/* Those meant for the nearest cost on either side, and those meant for none. */
+static bool may_serve(const nearest *n, double meant)
+{
+    return isnan(meant) || (meant >= n->below - n->slack && meant <= n->above + n->slack);
+}
+
+/* The most accurate of all would mostly be the luckiest. */
 static int64_t best_scorer(const building *b, uint32_t level)
 {
+    nearest near_it = nearest_to(b, level);
     int64_t best = -1;
     double best_standing = 0;
 
     for (uint32_t s = 0; s < b->task->n_scorers; s++) {
-        if (isnan(b->accuracy[place_of(s, level)]))
+        if (isnan(b->accuracy[place_of(s, level)]) || !may_serve(&near_it, b->task->scorer[s].meant))
             continue;
-        double now = standing(b, s, level);
-        if (best < 0 || now > best_standing) {
+        double standing = ln__mean_around(b->accuracy + place_of(s, 1), LN__MAX_SETTINGS - 2, level - 1, REACH);
+        if (best < 0 || standing > best_standing) {
             best = s;
-            best_standing = now;
+            best_standing = standing;
         }
     }
     return best;

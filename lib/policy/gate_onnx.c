@@ -269,6 +269,10 @@ ln_status ln__gates_read(ln__gates *out, const ln__ctx *ctx, const ln__onnx *onn
         if (ln__onnx_addition(onnx, weights.text, &ignored))
             input = i;
     }
+    ln__name doubt = ln__name_make(LN__ONNX_PREFIX "0/stats.least_doubt");
+    if (input != LN_GATE_FEATURES && classes > 1 && !ln__onnx_addition(onnx, doubt.text, &(ln__tensor){ 0 }))
+        return ln__fail(err, LN_E_FORMAT, "initializer '%s' is missing: the gates of operating point %u read other statistics than "
+                        "this library computes; train them again", doubt.text, (unsigned)point);
     st = ln__gates_new(out, ctx, input, exits, err);
     for (uint32_t i = 0; i < exits && st >= 0; i++)
         st = read_gate(out, ctx, onnx, point, i, classes, err);

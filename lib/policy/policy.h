@@ -17,7 +17,7 @@
  * All are continuous in the logits, so rounding cannot turn a gate. None tells one class from another: gates
  * that read all of p too learn the chances of their rows (docs/accuracy.md). */
 int32_t ln__stats_count(int32_t classes, uint32_t exit);
-#define LN__LEAST_DOUBT 1e-30f
+#define LN__LEAST_DOUBT 1e-30f  /* keeps the logit below 70 */
 int32_t ln__stats_margin_logit(int32_t classes);        /* which of them is the logit of the margin, of 2 classes or more */
 /* logits [exit+1][classes]: this row's at exits 0..exit; probabilities likewise (softmax of them). */
 void ln__stats_compute(int32_t classes, uint32_t exit, const float *const *logits,
@@ -159,8 +159,9 @@ typedef struct ln__setting {
 } ln__setting;
 
 /* The settings of a policy by falling cost: the first never leaves early, the last leaves at exit 0 always, those
- * between are spaced evenly by mean cost (fewer where scores are tied). Of several scorers, at each cost the one
- * meant for the nearest; of those meant for none the most accurate, judged with its neighbouring settings, so that chance decides less. */
+ * between are spaced evenly by mean cost (fewer where scores are tied). Of several scorers, at each cost the
+ * most accurate of those meant for the nearest cost on either side, or for none, judged with its neighbouring settings, so that chance
+ * decides less. */
 typedef struct ln__settings {
     uint32_t    exits, count;
     ln__setting setting[LN__MAX_SETTINGS];

@@ -41,8 +41,8 @@ typedef struct ln__ahead {
 
 ln_status ln__ahead_new(ln__ahead *out, const ln__wide *wide, uint32_t count, const ln__ctx *ctx, ln_error *err);
 void      ln__ahead_free(ln__ahead *ahead);
-/* Works on the rows at these places in batches of at most `batch`, in their order. */
 typedef ln_status (*ln__batch_fn)(void *payload, const uint32_t *places, size_t n, ln_error *err);
+/* Works on the rows at these places in batches of at most `batch`, in their order; `places` stay as they are until it returns. */
 ln_status ln__ahead_walk(ln__ahead *ahead, const uint32_t *places, size_t rows, size_t batch, ln__batch_fn work, void *payload, ln_error *err);
 
 #endif
