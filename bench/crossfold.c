@@ -9,7 +9,7 @@
  * intervals over all rows:
  *   - loss against the plain network where exactly the budget is spent: the two settings of a model whose time encloses it,
  *     mixed; and at the setting that the model's `--budget` leads to, with the time it takes;
- *   - the same at the trained point that the rows of training put nearest below half of the time;
+ *   - the same at the operating point that the rows of training put nearest below half of the time;
  *   - the first policy minus each of the others at 20 budgets, 5 % to 100 %, those left out that no setting keeps, both ways. */
 #include <leenet/leenet.h>
 
@@ -274,11 +274,11 @@ static void print_losses(const int32_t *policy, int policies)
 static void print_half(void)
 {
     if (half.lacks) {
-        printf("\nA model has no trained point below half of the time.\n");
+        printf("\nA model has no operating point below half of the time.\n");
         return;
     }
     interval loss = difference(plain_right, half.right);
-    printf("\nTrained point expected nearest below half of the time: expected %.3f, time %.3f, loss %.2f (%.2f..%.2f)\n",
+    printf("\nOperating point expected nearest below half of the time: expected %.3f, time %.3f, loss %.2f (%.2f..%.2f)\n",
            half.expected / (double)rows_seen, half.time / (double)rows_seen, loss.mean, loss.low, loss.high);
 }
 
