@@ -583,7 +583,9 @@ typedef struct ln_gate_options {
  * When `rows` is the data set the heads were trained on, their out-of-fold
  * answers are used; other rows are run through backbone and heads, which
  * should not have learned from them (a model that was loaded has no out-of-fold
- * answers; the log then says so). Points finished before a failure or a stop
+ * answers; the log then says so). The settings of LN_POLICY_GATE are made anew,
+ * of these points and those that were trained on the same rows since the model
+ * was loaded or its heads were trained. Points finished before a failure or a stop
  * stay. time_share, and cost unless it is PARAMS or MACS, are measured, so
  * those figures differ from run to run. */
 LN_API LN_MUST_CHECK ln_status
@@ -685,7 +687,8 @@ ln_policy_train(ln_model *model, ln_data *rows, const ln_policy_options *options
 
 /* A setting is one position of a policy's knob: an operating point, which gives
  * the scores, and a threshold for every exit. A policy's settings form a curve
- * that training leaves: the first never leaves early and is the plain network,
+ * that training leaves, by falling cost of the kind that was weighed (accuracy need
+ * not fall with it): the first never leaves early and is the plain network,
  * since no head or gate runs there; the last leaves as early as it can. */
 typedef struct ln_setting {
     size_t   struct_size;
