@@ -49,36 +49,59 @@ static ln_target request(const train_settings *s, size_t i)
     return target_of(&flags);
 }
 
-/* A setting that leads nowhere new, or that is the plain network, makes no point; what cannot be kept is reported when all is trained. */
-static ln_status add_point(ln_model *model, const ln_target *target, bool *made, ln_error *err)
+/* A setting that has its point, or that is the plain network, makes none. */
+static ln_status add_point(ln_model *model, const ln_setting *at, bool *made, ln_error *err)
 {
-    ln_setting at = LN_SETTING_INIT;
-    ln_status st = ln_target_resolve(model, target, &at, NULL, err);
-
-    if (st == LN_E_ARGUMENT || st == LN_UNCERTIFIED)
+    if (made[at->index] || at->index == 0)
         return LN_OK;
-    if (st < 0 || made[at.index] || at.index == 0)
-        return st;
-    made[at.index] = true;
-    return ln_point_add_setting(model, LN_POLICY_GATE, at.index, NULL, err);
+    made[at->index] = true;
+    return ln_point_add_setting(model, LN_POLICY_GATE, at->index, NULL, err);
+}
+
+/* What cannot be kept is reported when all is trained. */
+static ln_status add_requested(const train_settings *s, ln_model *model, bool *made, ln_error *err)
+{
+    ln_status st = LN_OK;
+
+    for (size_t i = 0; st >= 0 && i < s->n_budgets; i++) {
+        ln_setting at = LN_SETTING_INIT;
+        ln_target target = request(s, i);
+        st = ln_target_resolve(model, &target, &at, NULL, err);
+        if (st == LN_OK)
+            st = add_point(model, &at, made, err);
+        else if (st == LN_E_ARGUMENT)
+            st = LN_OK;
+    }
+    return st;
+}
+
+/* Points that spend what they are for, as nearly as settings do. */
+static ln_status add_usual(const train_settings *s, ln_model *model, bool *made, ln_error *err)
+{
+    static const double usual[] = { 0.5, 0.35, 0.25 };
+    uint32_t index = 1, count = ln_setting_count(model, LN_POLICY_GATE);
+    ln_status st = LN_OK;
+
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+        ln_setting at = LN_SETTING_INIT;
+        for (; st >= 0 && index < count; index++) {
+            st = ln_setting_get(model, LN_POLICY_GATE, index, &at, err);
+            if (st < 0 || setting_cost(&at, s->cost) <= usual[i])
+                break;
+        }
+        if (st >= 0 && index < count)
+            st = add_point(model, &at, made, err);
+    }
+    return st;
 }
 
 ln_status train_add_budget_points(const train_settings *s, ln_model *model, ln_error *err)
 {
-    static const double usual[] = { 0.5, 0.35, 0.25 };
     bool *made = tool_alloc(ln_setting_count(model, LN_POLICY_GATE), sizeof *made);
-    ln_status st = LN_OK;
+    ln_status st = add_requested(s, model, made, err);
 
-    for (size_t i = 0; st >= 0 && i < s->n_budgets; i++) {
-        ln_target target = request(s, i);
-        st = add_point(model, &target, made, err);
-    }
-    for (size_t i = 0; st >= 0 && s->usual_points && i < sizeof usual / sizeof usual[0]; i++) {
-        ln_target target = LN_TARGET_INIT;
-        target.budget = usual[i];
-        target.cost = s->cost;
-        st = add_point(model, &target, made, err);
-    }
+    if (st >= 0 && s->usual_points)
+        st = add_usual(s, model, made, err);
     free(made);
     return st < 0 ? st : LN_OK;
 }

@@ -247,11 +247,11 @@ static void try_schedules(building *b, uint32_t scorer)
 /* ---- Choosing ---------------------------------------------------------------------------- */
 
 /* The costs nearest to a level's, on either side, that scorers which have something to offer there are meant for. */
-typedef struct nearest { double above, below, slack; } nearest;
+typedef struct bracket { double above, below, slack; } bracket;
 
-static nearest nearest_to(const building *b, uint32_t level)
+static bracket bracket_at(const building *b, uint32_t level)
 {
-    nearest n = { INFINITY, -INFINITY, level_width(b) };
+    bracket n = { INFINITY, -INFINITY, level_width(b) };
     double cost = b->dearest - (level - 0.5) * n.slack;
 
     for (uint32_t s = 0; s < b->task->n_scorers; s++) {
@@ -268,7 +268,7 @@ static nearest nearest_to(const building *b, uint32_t level)
 }
 
 /* Those meant for the nearest cost on either side, and those meant for none. */
-static bool may_serve(const nearest *n, double meant)
+static bool may_serve(const bracket *n, double meant)
 {
     return isnan(meant) || (meant >= n->below - n->slack && meant <= n->above + n->slack);
 }
@@ -276,12 +276,12 @@ static bool may_serve(const nearest *n, double meant)
 /* The most accurate of all would mostly be the luckiest. */
 static int64_t best_scorer(const building *b, uint32_t level)
 {
-    nearest near_it = nearest_to(b, level);
+    bracket around = bracket_at(b, level);
     int64_t best = -1;
     double best_standing = 0;
 
     for (uint32_t s = 0; s < b->task->n_scorers; s++) {
-        if (isnan(b->accuracy[place_of(s, level)]) || !may_serve(&near_it, b->task->scorer[s].meant))
+        if (isnan(b->accuracy[place_of(s, level)]) || !may_serve(&around, b->task->scorer[s].meant))
             continue;
         double standing = ln__mean_around(b->accuracy + place_of(s, 1), LN__MAX_SETTINGS - 2, level - 1, REACH);
         if (best < 0 || standing > best_standing) {
