@@ -45,28 +45,29 @@ void diagnose_default(const char *command, const ln_model *model)
 {
     ln_model_info info = LN_MODEL_INFO_INIT;
     ln_point_info point = LN_POINT_INFO_INIT;
+    ln_setting setting = LN_SETTING_INIT;
     ln_target target = LN_TARGET_INIT;
+    bool targeted = ln_target_get_default(model, &target, NULL) >= 0 && ln_target_resolve(model, &target, &setting, NULL, NULL) >= 0;
 
-    if (ln_target_get_default(model, &target, NULL) >= 0 || ln_model_get_info(model, &info, NULL) < 0 ||
-        ln_point_get_info(model, info.default_point, &point, NULL) < 0 || point.time_share <= 1)
+    if (ln_model_get_info(model, &info, NULL) < 0 || ln_point_get_info(model, info.default_point, &point, NULL) < 0)
         return;
-    warn(command, "operating point %u, the default, is expected to take %.0f %% of the plain network's time: with so little loss exits do not pay for "
-         "themselves. Use a point of more alpha, or --budget", info.default_point, 100 * point.time_share);
+    double time = targeted ? setting.time_share : point.time_share;
+    if (time > 1)
+        warn(command, "what is used by default is expected to take %.0f %% of the plain network's time: there exits do not pay for themselves. Use a "
+             "point of more alpha, or a --budget of --cost time", 100 * time);
 }
 
 /* ---- Gates -------------------------------------------------------------------------------- */
 
 enum { FEW_ROWS = 10 };         /* which tell nothing of a gate */
 
-typedef enum finding { TAKEN, NEVER, NOT_REACHED } finding;
-
-static finding find(const ln_evaluation *e, uint32_t exit)
+static uint64_t reached_by(const ln_evaluation *e, uint32_t exit)
 {
-    uint64_t reached = e->rows;
+    uint64_t rows = e->rows;
 
     for (uint32_t i = 0; i < exit; i++)
-        reached -= e->exits[i].rows;
-    return reached == 0 ? NOT_REACHED : e->exits[exit].rows == 0 ? NEVER : TAKEN;
+        rows -= e->exits[i].rows;
+    return rows;
 }
 
 /* Said of an exit only if it is true of all points judged: of one it may be what its alpha asks for. */
@@ -74,10 +75,9 @@ static bool nobody_takes(const ln_evaluation *found, size_t count, uint32_t exit
 {
     *reached = false;
     for (size_t i = 0; i < count; i++) {
-        finding f = find(&found[i], exit);
-        if (f == TAKEN)
+        if (found[i].exits[exit].rows > 0)
             return false;
-        *reached |= f == NEVER;
+        *reached |= reached_by(&found[i], exit) >= FEW_ROWS;
     }
     return true;
 }
@@ -101,7 +101,7 @@ static void diagnose_exits(const char *command, const ln_model *model, const ln_
 static void diagnose_always(const char *command, const ln_model *model, const uint32_t *points, const ln_evaluation *found)
 {
     for (uint32_t e = 0; e < ln_model_exit_count(model); e++) {
-        if (find(found, e) != TAKEN || find(found, e + 1) != NOT_REACHED || found->exits[e].rows < FEW_ROWS)
+        if (found->exits[e].rows < FEW_ROWS || reached_by(found, e + 1) > 0)
             continue;
         warn(command, "at point %u the gate of exit %u always fires: no picture goes on, and the rest of the network is never asked. "
              "Use a dearer point, or train with less alpha", *points, e);

@@ -155,10 +155,10 @@ static void print_plain(const verdict *v)
 static void print_which(table *t, const verdict *v, size_t i, const ln_point_info *info)
 {
     table_cell(t, "%u", v->asked->target ? v->setting.index : v->points[i]);
-    if (v->asked->target || info->policy != LN_POLICY_GATE)
-        table_cell(t, "%s", ln_policy_name(v->asked->target ? v->setting.policy : info->policy));
+    if (v->asked->target)
+        table_cell(t, "%s", ln_policy_name(v->setting.policy));
     else
-        table_cell(t, "%.4g%s", info->alpha, info->moved ? ", moved" : "");
+        cell_point(t, info);
 }
 
 #define COST_HEADS "accuracy|95 % interval|loss|params|macs|time|ms/row|plain ms|expected|at time"

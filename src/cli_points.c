@@ -63,6 +63,16 @@ void print_exits(const ln_model *model)
     table_print(&t, stdout);
 }
 
+void cell_point(table *t, const ln_point_info *info)
+{
+    const char *moved = info->moved ? ", moved" : "";
+
+    if (info->policy == LN_POLICY_GATE)
+        table_cell(t, "%.4g%s", info->alpha, moved);
+    else
+        table_cell(t, "%s%s", ln_policy_name(info->policy), moved);
+}
+
 void print_points(const ln_model *model)
 {
     ln_model_info info = LN_MODEL_INFO_INIT;
@@ -78,10 +88,7 @@ void print_points(const ln_model *model)
         if (ln_point_get_info(model, i, &p, NULL) < 0)
             break;
         table_cell(&t, "%u", i);
-        if (p.policy == LN_POLICY_GATE)
-            table_cell(&t, "%.4g%s", p.alpha, p.moved ? ", moved" : "");
-        else
-            table_cell(&t, "%s%s", ln_policy_name(p.policy), p.moved ? ", moved" : "");
+        cell_point(&t, &p);
         table_cell(&t, "%s", cost_name(p.cost));
         table_cell(&t, "%.2f %%", 100 * p.accuracy);
         table_cell(&t, "%.2f %%", 100 * p.plain_accuracy);

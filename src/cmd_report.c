@@ -243,6 +243,12 @@ static void print_json(const report *r, const char *path)
 
     json_start(&j, stdout);
     json_text(&j, "page", path);
+    if (r->targeted) {
+        json_target(&j, "target", &r->target);
+        json_setting(&j, &r->setting);
+    } else if (r->point >= 0) {
+        json_whole(&j, "point", (uint64_t)r->point);
+    }
     json_whole(&j, "rows", r->rows);
     json_real(&j, "accuracy", r->at.accuracy);
     json_real(&j, "plain_accuracy", r->at.plain_accuracy);

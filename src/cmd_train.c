@@ -268,6 +268,7 @@ static void print_points_json(const ln_model *model)
             break;
         json_start(&j, stdout);
         json_whole(&j, "point", i);
+        json_text(&j, "policy", ln_policy_name(p.policy));
         json_real(&j, "alpha", p.alpha);
         json_bool(&j, "moved", p.moved);
         json_text(&j, "cost", cost_name(p.cost));

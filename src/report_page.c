@@ -78,8 +78,8 @@ static void page_header(const report *r, FILE *to)
         target_print(to, &r->target);
         fputs(").", to);
     } else if (r->point >= 0 && ln_point_get_info(r->model, (uint32_t)r->point, &info, NULL) >= 0) {
-        fprintf(to, "Exits are taken as operating point %lld says (%s, alpha %.4g; points count from 0 to %u).", (long long)r->point,
-                ln_policy_name(info.policy), info.alpha, ln_model_point_count(r->model) - 1);
+        fprintf(to, "Exits are taken as operating point %lld says (%s, alpha %.4g%s; points count from 0 to %u).", (long long)r->point,
+                ln_policy_name(info.policy), info.alpha, info.moved ? ", thresholds moved" : "", ln_model_point_count(r->model) - 1);
     } else {
         fputs("The model has no operating point: every picture runs to the end.", to);
     }

@@ -277,6 +277,7 @@ const char *exit_name(const ln_model *model, uint32_t exit);
 const char *head_name(int32_t head);
 const char *cost_name(int32_t cost);                /* "time", "params", "macs" */
 void        print_exits(const ln_model *model);
+void        cell_point(table *t, const ln_point_info *info);    /* its alpha or policy, and whether it was moved */
 void        print_points(const ln_model *model);
 
 /* ---- Judging on labelled rows (cli_judge.c) ------------------------------- */

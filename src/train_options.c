@@ -53,7 +53,8 @@ static const char name[] = "train";
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Gates" }, \
     { CLI_TEXT, 0, "--alpha", "A[,B...]|FROM:TO:COUNT", &(s)->alpha, 0, 0,                        \
       "weight of cost against being right, 0 to 1; one operating point each (default: "           \
-      DEFAULT_ALPHAS ", and points expected to cost 0.5, 0.35 and 0.25)" }, \
+      DEFAULT_ALPHAS " and, without --budget, --max-drop, --threshold and --recipe, points "       \
+      "expected to cost 0.5, 0.35 and 0.25)" }, \
     { CLI_CHOICE, 0, "--gate", "stats|features|both", &(s)->gate, 0, 0,                           \
       "gates read the head's statistics, the exit's features, or both (default: stats)" },        \
     { CLI_CHOICE, 0, "--objective", "induction|leenet|right|no-regret", &(s)->objective, 0, 0,    \
@@ -79,8 +80,8 @@ static const char name[] = "train";
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "By what it may cost or lose" },                    \
     { CLI_TEXT, 0, "--budget", "B[,B...]", &(s)->budget, 0, 0,                                    \
       "shares of the plain network's --cost: exits are placed for them, the most accurate setting " \
-      "within each is reported and becomes an operating point, and the first is what OUT uses by "  \
-      "default (default: none)" }, \
+      "within each is reported and becomes an operating point unless it has one or is the plain "   \
+      "network, and the first that can be kept is what OUT uses by default (default: none)" }, \
     DROP_OPTIONS((s)->target), \
     { CLI_TEXT, 0, "--cal-data", "SPEC", &(s)->cal_data, 0, 0,                                    \
       "rows for that proof, which nothing is trained on (default: with --max-drop a fifth of "    \
@@ -134,8 +135,8 @@ static int read_command_line(train_settings *s, int *argc, char **argv)
     const cli c = { name, "MODEL --data SPEC -o OUT.onnx [options]",
                     "Gives the ONNX classifier MODEL exits: trains their heads, the last layer anew "
                     "where the data has another number of classes, and gates for every alpha. The "
-                    "default of the result is the first --budget, or --max-drop; without them the "
-                    "fastest point that is expected to lose at most 1 point of accuracy.",
+                    "default of the result is the first --budget that can be kept, or --max-drop; without "
+                    "them the fastest point that is expected to lose at most 1 point of accuracy.",
                     options, "one MODEL", 1, 1 };
 
     return cli_parse(&c, argc, argv);

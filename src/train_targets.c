@@ -106,18 +106,32 @@ ln_status train_add_budget_points(const train_settings *s, ln_model *model, ln_e
     return st < 0 ? st : LN_OK;
 }
 
-/* The first that can be reached. What was to be proven stays to be proven where no budget can be kept. */
-static bool find_default(const train_settings *s, const ln_model *model, ln_target *out)
+static bool reached(const ln_model *model, const ln_target *target, bool certified)
 {
     ln_setting setting = LN_SETTING_INIT;
+    ln_status st = ln_target_resolve(model, target, &setting, NULL, NULL);
 
-    for (size_t i = 0; i < train_request_count(s); i++) {
-        *out = request(s, i);
-        if (ln_target_resolve(model, out, &setting, NULL, NULL) >= 0)
-            return true;
+    return certified ? st == LN_OK : st >= 0;
+}
+
+/* The first that can be kept, else the proof without a budget, else what is not proven yet: rows of it do not leave early. */
+static bool find_default(const train_settings *s, const ln_model *model, ln_target *out)
+{
+    size_t count = train_request_count(s);
+
+    for (int certified = 1; certified >= 0; certified--) {
+        for (size_t i = 0; i < count; i++) {
+            *out = request(s, i);
+            if (reached(model, out, certified))
+                return true;
+        }
+        if (count && s->target.max_drop >= 0) {
+            out->budget = 0;
+            if (reached(model, out, certified))
+                return true;
+        }
     }
-    out->budget = 0;
-    return train_request_count(s) && out->max_drop >= 0 && ln_target_resolve(model, out, &setting, NULL, NULL) >= 0;
+    return false;
 }
 
 ln_status train_default_target(const train_settings *s, ln_model *model, ln_error *err)

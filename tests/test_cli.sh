@@ -212,6 +212,9 @@ says "budgets that cannot be kept, and one twice" 1 "no setting of policy 'gate'
 says "the first that can is the default" 0 "^default: --policy gate --cost macs --budget 0.9$" "$LEENET" info "$work/points.onnx"
 run "info --json of that" "$LEENET" info "$work/points.onnx" --json
 json "has one point at it" "[p['moved'] for p in d[0]['points']] == [False, True]"
+says "a budget that is not proven, and one that is" 0 "not certified" "$LEENET" train $model --data $pictures --exits even:2 --hidden 8 --epochs 8 \
+    --gate-epochs 10 --no-tune --alpha 0.05,0.3 --cost macs --budget 0.5,0.98 --max-drop 40 -o "$work/points.onnx" -q
+says "the proven one is the default" 0 "^default: --policy gate --cost macs --budget 0.98 --max-drop 40 " "$LEENET" info "$work/points.onnx"
 says "no budget that can be kept, but a proof" 1 "keeps a budget of 0.01" "$LEENET" train $model --data $pictures:part=0/2 --exits even:2 --epochs 5 \
     --folds 2 --gate-epochs 5 --no-tune --cost macs --alpha 0.3 --budget 0.01 --max-drop 5 -o "$work/points.onnx" -q
 says "leaves the proof as the default" 0 "^default: --policy gate --cost macs --max-drop 5 " "$LEENET" info "$work/points.onnx"

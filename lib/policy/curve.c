@@ -251,8 +251,8 @@ typedef struct bracket { double above, below, slack; } bracket;
 
 static bracket bracket_at(const building *b, uint32_t level)
 {
-    bracket n = { INFINITY, -INFINITY, level_width(b) };
-    double cost = b->dearest - (level - 0.5) * n.slack;
+    double width = level_width(b), cost = b->dearest - (level - 0.5) * width;
+    bracket n = { INFINITY, -INFINITY, fmax(0, width) };
 
     for (uint32_t s = 0; s < b->task->n_scorers; s++) {
         double meant = b->task->scorer[s].meant;
@@ -261,7 +261,7 @@ static bracket bracket_at(const building *b, uint32_t level)
             continue;
         if (meant >= cost)
             n.above = fmin(n.above, meant);
-        else if (meant < cost)
+        else if (meant < cost)      /* not NaN */
             n.below = fmax(n.below, meant);
     }
     return n;

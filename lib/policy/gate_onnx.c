@@ -260,17 +260,21 @@ ln_status ln__gates_read(ln__gates *out, const ln__ctx *ctx, const ln__onnx *onn
                          int32_t classes, ln_error *err)
 {
     int32_t input = LN_GATE_STATISTICS;
+    bool found = false;
     ln_status st;
 
+    memset(out, 0, sizeof *out);
     for (int32_t i = 0; i < (int32_t)LN__COUNT(input_name); i++) {
         ln__name first = gate_prefix(0, point, i);
         ln__name weights = ln__name_make("%sw2", first.text);
         ln__tensor ignored;
-        if (ln__onnx_addition(onnx, weights.text, &ignored))
+        if (ln__onnx_addition(onnx, weights.text, &ignored)) {
             input = i;
+            found = true;
+        }
     }
     ln__name doubt = ln__name_make(LN__ONNX_PREFIX "0/stats.least_doubt");
-    if (input != LN_GATE_FEATURES && classes > 1 && !ln__onnx_addition(onnx, doubt.text, &(ln__tensor){ 0 }))
+    if (found && input != LN_GATE_FEATURES && classes > 1 && !ln__onnx_addition(onnx, doubt.text, &(ln__tensor){ 0 }))
         return ln__fail(err, LN_E_FORMAT, "initializer '%s' is missing: the gates of operating point %u read other statistics than "
                         "this library computes; train them again", doubt.text, (unsigned)point);
     st = ln__gates_new(out, ctx, input, exits, err);
