@@ -9,16 +9,16 @@ static const char name[] = "train";
 /* Where the trade-off of cross entropy against time lies: beyond them nearly every row leaves at the first exit. */
 #define DEFAULT_ALPHAS "0.005,0.01,0.02,0.03,0.05,0.1,0.15,0.2,0.3,0.4,0.6"
 
-#define TRAIN_DATA_OPTIONS(s) \
-    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" }, \
-    { CLI_TEXT, 0, "--data", "SPEC", &(s)->data, 0, 0, \
+#define TRAIN_DATA_OPTIONS(s)                                                                     \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Data" },                                           \
+    { CLI_TEXT, 0, "--data", "SPEC", &(s)->data, 0, 0,                                            \
       "labelled pictures to train on: a folder of class folders, a .tar[.gz] of one, IDX images " \
       "or a CIFAR batch; may end in :part=K/M, :not=K/M, :share=K/M, :first=N, :skip=N (required)" },         \
-    { CLI_TEXT, 0, "--val", "SPEC", &(s)->val, 0, 0, \
+    { CLI_TEXT, 0, "--val", "SPEC", &(s)->val, 0, 0,                                              \
       "rows that are only reported on at the end (default: none)" },                              \
     { CLI_TEXT, 0, "--head-data", "SPEC", &(s)->head_data, 0, 0,                                  \
       "further rows that only heads learn from, such as the network's own training rows "         \
-      "(default: none)" }, \
+      "(default: none)" },                                                                        \
     { CLI_TEXT, 0, "--gate-data", "SPEC", &(s)->gate_data, 0, 0,                                  \
       "rows for the gates (default: those of --data, out of fold)" },                             \
     { CLI_TEXT, 0, "--class-map", "FILE[:all]", &(s)->class_map, 0, 0,                            \
@@ -28,29 +28,29 @@ static const char name[] = "train";
       "leave out pictures that cannot be read (default: fail)" },                                 \
     { CLI_TEXT, 'o', "--output", "OUT.onnx", &(s)->output, 0, 0, "where the model goes (required)" }
 
-#define TRAIN_EXIT_OPTIONS(s) \
-    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Exits" }, \
+#define TRAIN_EXIT_OPTIONS(s)                                                                     \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Exits" },                                          \
     { CLI_TEXT, 0, "--exits", "auto[:K][@B,C...]|even:K|NAME,NAME...", &(s)->exits, 0, 0,         \
       "K exits, or as many as pay, where they lose least accuracy at mean costs of these shares " \
       "of the network's (without @: --budget's, or 0.25,0.35,0.5), found by trying small heads everywhere; K "   \
       "exits spread evenly by multiply-adds; or behind these values. Exits MODEL has are "        \
-      "replaced (default: auto, with --recipe even:4)" }, \
+      "replaced (default: auto, with --recipe even:4)" },                                         \
     { CLI_CHOICE, 0, "--head", "pool|flatten|conv", &(s)->head, 0, 0,                             \
       "mean, deviation, maximum and covariances of channels, all activations, or two small convolutions "      \
-      "(default: pool)" }, \
+      "(default: pool)" },                                                                        \
     { CLI_COUNT, 0, "--hidden", "N", &(s)->hidden, 0, 65536,                                      \
       "hidden layer of a head, 0: linear (default: pool 256, 64 where it reads cells, else 0)" },  \
-    { CLI_COUNT, 0, "--cells", "N", &(s)->cells, 1, 64, \
+    { CLI_COUNT, 0, "--cells", "N", &(s)->cells, 1, 64,                                           \
       "a head looks at N x N cells of the map (default: pool 4 up to 64 channels, else 1; "       \
-      "conv 2)" }, \
+      "conv 2)" },                                                                                \
     { CLI_CHOICE, 0, "--covariance", "auto|on|off", &(s)->covariance, 0, 0,                       \
       "a pool head also reads how every two channels vary together (default: auto, up to 32 "     \
-      "channels)" }, \
+      "channels)" },                                                                              \
     { CLI_COUNT, 0, "--channels", "N", &(s)->channels, 1, 1024,                                   \
       "of a conv head's first convolution; the second has twice as many (default: 64)" }
 
-#define TRAIN_GATE_OPTIONS(s) \
-    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Gates" }, \
+#define TRAIN_GATE_OPTIONS(s)                                                                     \
+    { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Gates" },                                          \
     { CLI_TEXT, 0, "--alpha", "A[,B...]|FROM:TO:COUNT", &(s)->alpha, 0, 0,                        \
       "weight of cost against being right, 0 to 1; one operating point each (default: "           \
       DEFAULT_ALPHAS " and, without --budget, --max-drop, --threshold and --recipe, points "       \
@@ -61,43 +61,43 @@ static const char name[] = "train";
       "gates learn the LEENet loss from the last to the first, the same all together, whether "   \
       "the head is right, or whether going on would help (default: induction)" },                 \
     { CLI_COUNT, 0, "--gate-hidden", "N", &(s)->gate_hidden, 0, 65536,                            \
-      "hidden layer of a gate, 0: linear (default: 16)" }, \
+      "hidden layer of a gate, 0: linear (default: 16)" },                                        \
     { CLI_CHOICE, 0, "--cost", "time|params|macs", &(s)->cost, 0, 0,                              \
-      "what alpha weighs (default: time)" }, \
+      "what alpha weighs (default: time)" },                                                      \
     { CLI_CHOICE, 0, "--price", "error|ce", &(s)->price, 0, 0,                                    \
       "what being wrong costs: 1 or cross entropy (default: error)" },                               \
     { CLI_REAL, 0, "--threshold", "T", &(s)->threshold, 1e-6, 1 - 1e-6,                           \
       "a row leaves when its gate is above T (default: chosen on the rows of training)" },        \
     { CLI_TEXT, 0, "--policies", "A,B...|all", &(s)->policies, 0, 0,                              \
       "other ways to decide on the same heads, for comparison or use; an operating point and "    \
-      "settings each (default: none)" }, \
+      "settings each (default: none)" },                                                          \
     { CLI_CHOICE, 0, "--recipe", "leenet", &(s)->recipe, 0, 0,                                    \
       "LEENet's own: --head flatten --unchained --gate features --gate-hidden 0 --price ce --cost params "    \
       "--threshold 0.5, gates on the heads' own rows; flags given beside it win, heads stay "    \
       "unchained" }
 
-#define TRAIN_TARGET_OPTIONS(s) \
+#define TRAIN_TARGET_OPTIONS(s)                                                                   \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "By what it may cost or lose" },                    \
     { CLI_TEXT, 0, "--budget", "B[,B...]", &(s)->budget, 0, 0,                                    \
       "shares of the plain network's --cost: exits are placed for them, the most accurate setting " \
       "within each is reported and becomes an operating point unless it has one or is the plain "   \
       "network, and the first that can be kept is what OUT uses by default (default: none)" }, \
-    DROP_OPTIONS((s)->target), \
+    DROP_OPTIONS((s)->target),                                                                    \
     { CLI_TEXT, 0, "--cal-data", "SPEC", &(s)->cal_data, 0, 0,                                    \
       "rows for that proof, which nothing is trained on (default: with --max-drop a fifth of "    \
       "--data is set aside)" }
 
-#define TRAIN_WORK_OPTIONS(s) \
+#define TRAIN_WORK_OPTIONS(s)                                                                     \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "Training" },                                       \
     { CLI_COUNT, 0, "--augment", "N", &(s)->augment, 0, 1000,                                     \
       "further passes over pictures flipped, shifted, zoomed and recoloured at random "           \
-      "(default: 0)" }, \
+      "(default: 0)" },                                                                           \
     { CLI_FLAG, 0, "--unchained", NULL, &(s)->unchained, 0, 0,                                    \
       "every head answers on its own (default: a share of what the exit before said is added; "   \
-      "--recipe leenet is unchained)" }, \
+      "--recipe leenet is unchained)" },                                                          \
     { CLI_REAL, 0, "--label-smoothing", "X", &(s)->label_smoothing, 0, 0.99, "of heads (default: 0)" }, \
     { CLI_REAL, 0, "--dropout", "X", &(s)->dropout, 0, 0.99, "of what heads read (default: 0)" }, \
-    { CLI_REAL, 0, "--distill", "X", &(s)->distill, 0, 1, \
+    { CLI_REAL, 0, "--distill", "X", &(s)->distill, 0, 1,                                         \
       "heads learn the network's own probabilities by X, the labels by 1 - X (default: 0)" },     \
     { CLI_COUNT, 0, "--epochs", "N", &(s)->epochs, 1, 100000,                                      \
       "epochs of a head; the one best on rows held out is kept (default: 20)" },                 \
@@ -106,14 +106,14 @@ static const char name[] = "train";
     { CLI_REAL, 0, "--lr", "X", &(s)->learning_rate, 1e-12, 1e3, "Adam's step (default: conv 0.005, linear flatten at most 8 / inputs, else 0.001)" }, \
     { CLI_REAL, 0, "--weight-decay", "X", &(s)->weight_decay, 0, 1e3, "decoupled, 0: none (default: 0.05)" }, \
     { CLI_COUNT, 0, "--gate-epochs", "N", &(s)->gate_epochs, 1, 100000,                            \
-      "epochs of the gates (default: 100)" }, \
+      "epochs of the gates (default: 100)" },                                                     \
     { CLI_WHOLE, 0, "--seed", "N", &(s)->seed, 0, 0, "of all random choices (default: 0)" },      \
     { CLI_COUNT, 0, "--threads", "N", &(s)->threads, 0, 1024, "0: all (default: 0)" },            \
     { CLI_BYTES, 0, "--max-memory", "BYTES", &(s)->max_memory, 0, 0,                              \
       "for cached features, more go to a file; suffix K, M, G (default: 4G)" },                   \
-    { CLI_TEXT, 0, "--cache", "FOLDER", &(s)->cache, 0, 0, \
-      "where that file goes (default: /tmp)" }, \
-    { CLI_FLAG, 0, "--no-tune", NULL, &(s)->no_tune, 0, 0, \
+    { CLI_TEXT, 0, "--cache", "FOLDER", &(s)->cache, 0, 0,                                        \
+      "where that file goes (default: /tmp)" },                                                   \
+    { CLI_FLAG, 0, "--no-tune", NULL, &(s)->no_tune, 0, 0,                                        \
       "kernels by rule (default: measured first, as 'leenet tune' does)" },                       \
     { CLI_FLAG, 0, "--keep-partial", NULL, &(s)->keep_partial, 0, 0,                              \
       "when stopped, save what is trained so far (default: save nothing)" },                      \

@@ -106,7 +106,7 @@ ln_status train_add_budget_points(const train_settings *s, ln_model *model, ln_e
     return st < 0 ? st : LN_OK;
 }
 
-static bool reached(const ln_model *model, const ln_target *target, bool certified)
+static bool can_keep(const ln_model *model, const ln_target *target, bool certified)
 {
     ln_setting setting = LN_SETTING_INIT;
     ln_status st = ln_target_resolve(model, target, &setting, NULL, NULL);
@@ -122,12 +122,12 @@ static bool find_default(const train_settings *s, const ln_model *model, ln_targ
     for (int certified = 1; certified >= 0; certified--) {
         for (size_t i = 0; i < count; i++) {
             *out = request(s, i);
-            if (reached(model, out, certified))
+            if (can_keep(model, out, certified))
                 return true;
         }
         if (count && s->target.max_drop >= 0) {
             out->budget = 0;
-            if (reached(model, out, certified))
+            if (can_keep(model, out, certified))
                 return true;
         }
     }

@@ -90,7 +90,7 @@ ln_status ln__setting_find(const ln_setting **setting, const double **thresholds
     if (!known(policy))
         return ln__fail(err, LN_E_ARGUMENT, "policy %d has no settings; 0 (LN_POLICY_GATE) to %d have", policy, LN__POLICIES - 1);
     if (count == 0)
-        return ln__fail(err, LN_E_STATE, "the model has no settings of policy '%s'; ln_gate_train or ln_policy_train makes them", ln_policy_name(policy));
+        return ln__fail(err, LN_E_STATE, "the model has no settings of policy '%s'; training its gates, or that policy, makes them", ln_policy_name(policy));
     if (index >= count)
         return ln__fail(err, LN_E_ARGUMENT, "setting %u of policy '%s'; there are %u (numbered from 0)", index,
                         ln_policy_name(policy), count);

@@ -30,13 +30,13 @@ typedef struct building {
 
 /* ---- Levels --------------------------------------------------------------------------- */
 
-/* Level 0 is never leaving, the last always; level k holds the costs from k - 1 to k widths below never
- * leaving, and of those a scorer's highest. */
 static double level_width(const building *b)
 {
     return (b->dearest - b->cheapest) / (LN__MAX_SETTINGS - 1);
 }
 
+/* Level 0 is never leaving, the last always; level k holds the costs from k - 1 to k widths below never
+ * leaving, and of those a scorer's highest. */
 static uint32_t level_of(const building *b, double cost)
 {
     double width = level_width(b);
