@@ -76,7 +76,7 @@ static void page_header(const report *r, FILE *to)
     if (r->targeted) {
         fprintf(to, "Exits are taken as setting %u of policy %s says (", r->setting.index, ln_policy_name(r->setting.policy));
         target_print(to, &r->target);
-        fputs(").", to);
+        fputs(r->setting.index == 0 ? "): no picture leaves early." : ").", to);
     } else if (r->point >= 0 && ln_point_get_info(r->model, (uint32_t)r->point, &info, NULL) >= 0) {
         fprintf(to, "Exits are taken as operating point %lld says (%s, alpha %.4g%s; points count from 0 to %u).", (long long)r->point,
                 ln_policy_name(info.policy), info.alpha, info.moved ? ", thresholds moved" : "", ln_model_point_count(r->model) - 1);
