@@ -48,7 +48,6 @@ typedef struct sweep {
     { CLI_CHOICE, 0, "--cost", "time|params|macs", &(t)->cost, 0, 0,                              \
       "what alpha weighs and budgets speak of (default: time)" },                                 \
     { CLI_COUNT, 0, "--epochs", "N", &(t)->epochs, 1, 100000, "epochs of a head (default: 20)" }, \
-    { CLI_COUNT, 0, "--gate-epochs", "N", &(t)->gate_epochs, 1, 100000, "epochs of the gates (default: 100)" }, \
     { CLI_COUNT, 0, "--folds", "N", &(t)->folds, 2, 100, "folds of cross-fitting the heads (default: 10 for pool heads on 20 rows or more, else 5)" },    \
     { CLI_WHOLE, 0, "--seed", "N", &(t)->seed, 0, 0, "of all random choices (default: 0)" },      \
     { CLI_COUNT, 0, "--threads", "N", &(t)->threads, 0, 1024, "0: all (default: 0)" },            \

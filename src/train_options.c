@@ -61,7 +61,8 @@ static const char name[] = "train";
       "gates learn the LEENet loss from the last to the first, the same all together, whether "   \
       "the head is right, or whether going on would help (default: induction)" },                 \
     { CLI_COUNT, 0, "--gate-hidden", "N", &(s)->gate_hidden, 0, 65536,                            \
-      "hidden layer of a gate, 0: linear (default: 16)" },                                        \
+      "hidden layer of a gate, 0: linear (default: 16; 0 in --recipe leenet, and on statistics "   \
+      "unless --objective leenet)" },                                                             \
     { CLI_CHOICE, 0, "--cost", "time|params|macs", &(s)->cost, 0, 0,                              \
       "what alpha weighs (default: time)" },                                                      \
     { CLI_CHOICE, 0, "--price", "error|ce", &(s)->price, 0, 0,                                    \
@@ -106,7 +107,7 @@ static const char name[] = "train";
     { CLI_REAL, 0, "--lr", "X", &(s)->learning_rate, 1e-12, 1e3, "Adam's step (default: conv 0.005, linear flatten at most 8 / inputs, else 0.001)" }, \
     { CLI_REAL, 0, "--weight-decay", "X", &(s)->weight_decay, 0, 1e3, "decoupled, 0: none (default: 0.05)" }, \
     { CLI_COUNT, 0, "--gate-epochs", "N", &(s)->gate_epochs, 1, 100000,                            \
-      "epochs of the gates (default: 100)" },                                                     \
+      "epochs of gates that learn by descent; linear ones on statistics do not (default: 100)" },  \
     { CLI_WHOLE, 0, "--seed", "N", &(s)->seed, 0, 0, "of all random choices (default: 0)" },      \
     { CLI_COUNT, 0, "--threads", "N", &(s)->threads, 0, 1024, "0: all (default: 0)" },            \
     { CLI_BYTES, 0, "--max-memory", "BYTES", &(s)->max_memory, 0, 0,                              \
@@ -188,6 +189,10 @@ int train_complete(train_settings *s, const char *command)
                          s->recipe == 0 ? "; --recipe leenet has flatten heads: add --head pool" : "");
     if (s->head != LN_HEAD_CONV && s->channels)
         return cli_wrong(command, "--channels %u: only a conv head has channels", s->channels);
+    if (s->gate_epochs && s->gate == LN_GATE_STATISTICS && s->objective != LN_OBJECTIVE_LEENET &&
+        (s->gate_hidden == HIDDEN_NOT_GIVEN || s->gate_hidden == 0))
+        return cli_wrong(command, "--gate-epochs %u: linear gates on statistics are fitted without epochs; add --gate-hidden N for gates that "
+                         "learn by descent", s->gate_epochs);
     code = train_read_places(s);
     if (code == TOOL_DONE && s->policies && strcmp(s->policies, "all") != 0)
         code = policies_read(s->policy, &s->n_policies, command, s->policies);

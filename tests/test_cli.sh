@@ -72,7 +72,7 @@ says "a flag with a value" 2 "json takes no value" train --json=1
 says "a second model" 2 "unexpected argument 'b'" "$LEENET" info a b
 for wrong in "--epochs abc" "--epochs 0" "--epochs 1.5" "--epochs -1" "--epochs 99999999999999999999" \
         "--seed x" "--folds 1" "--batch 0" "--lr 0" "--lr nan" "--lr 1e" "--weight-decay -1" "--threads x" \
-        "--threshold 1" "--threshold 0" "--head dense" "--channels 8" "--head=conv --channels=0" "--head=conv --channels=1025" "--gate pool" "--objective cake" "--cost money" "--price x" \
+        "--threshold 1" "--threshold 0" "--head dense" "--channels 8" "--gate-epochs 5" "--gate-hidden 0 --gate-epochs 5" "--head=conv --channels=0" "--head=conv --channels=1025" "--gate pool" "--objective cake" "--cost money" "--price x" \
         "--recipe cake" "--alpha 2" "--alpha 0.5," "--alpha x" "--alpha 0:1" "--alpha 0:1:1" "--alpha 0:1:2:3" \
         "--exits auto:0" "--exits auto:" "--exits auto@" "--exits auto@2" "--exits auto:4@0" "--exits auto@0.5," "--exits even" \
         "--exits even:0" "--exits even:2@0.5" "--exits auto:x" "--exits a,,b" "--exits ,a" "--exits a," \
@@ -150,7 +150,7 @@ run "eval without operating points" "$LEENET" eval $model --data $pictures:first
 json "is as with --plain" "set(d[0]) >= {'rows', 'plain_accuracy', 'plain_ms_per_row'} and 'point' not in d[0]"
 
 run "train" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits auto:2 --alpha 0.2,0.8 \
-    --epochs 5 --folds 2 --gate-epochs 20 --no-tune --seed 7 --threads 1 --log "$work/log.csv" -o "$early" --json
+    --epochs 5 --folds 2 --no-tune --seed 7 --threads 1 --log "$work/log.csv" -o "$early" --json
 json "train reports on --val" "[p['point'] for p in d] == [0, 1] and d[1]['alpha'] == 0.8 and d[0]['rows'] == 60
     and 0 < d[0]['expected']['accuracy'] <= 1"
 expect "train shows progress" grep -q "^head 1 epoch" "$work/said"
@@ -161,28 +161,28 @@ json "a line a point" "len(d) == 1 and d[0]['cost'] == 'params' and d[0]['expect
 cp "$work/log.json" "$work/lines"
 json "the log is JSON lines" "{'head', 'gates'} <= {p['stage'] for p in d} and all(p['seconds'] >= 0 for p in d)"
 run "train with convolutional heads" "$LEENET" train $model --data $pictures --head conv --channels 8 --cells 2 --exits even:1 \
-    --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune --threads 1 -o "$work/conv.onnx" -q
+    --alpha 0.5 --epochs 1 --folds 2 --no-tune --threads 1 -o "$work/conv.onnx" -q
 run "info --json of convolutional heads" "$LEENET" info "$work/conv.onnx" --json
 json "has their kind and sizes" "[(e['head'], e['channels'], e['cells'], e['hidden']) for e in d[0]['exits']] == [('conv', 8, 2, 0)]"
 run "train heads without covariances" "$LEENET" train $model --data $pictures --covariance off --exits even:1 \
-    --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune --threads 1 -o "$work/plainhead.onnx" -q
+    --alpha 0.5 --epochs 1 --folds 2 --no-tune --threads 1 -o "$work/plainhead.onnx" -q
 run "info --json of a head without" "$LEENET" info "$work/plainhead.onnx" --json
 json "says so" "d[0]['exits'][0]['covariance'] is False"
 run "train chained heads" "$LEENET" train $model --data $pictures --covariance on --exits even:2 --alpha 0.5 --epochs 2 --folds 2 \
-    --gate-epochs 2 --no-tune --threads 1 -o "$work/chained.onnx" -q
+    --no-tune --threads 1 -o "$work/chained.onnx" -q
 run "info --json of them" "$LEENET" info "$work/chained.onnx" --json
 json "tells what they read" "d[0]['exits'][0]['covariance'] and d[0]['exits'][0]['carry'] == 0 and d[0]['exits'][1]['carry'] > 0"
 run "train unchained heads" "$LEENET" train $model --data $pictures --unchained --exits even:2 --alpha 0.5 --epochs 2 --folds 2 \
-    --gate-epochs 2 --no-tune --threads 1 -o "$work/unchained.onnx" -q
+    --no-tune --threads 1 -o "$work/unchained.onnx" -q
 run "info --json of those" "$LEENET" info "$work/unchained.onnx" --json
 json "tells that they stand alone" "[e['carry'] for e in d[0]['exits']] == [0, 0]"
 says "conv heads have none" 2 "only pool heads read covariances" "$LEENET" train $model --data $pictures --head conv --covariance on \
     -o "$work/never.onnx"
 mkdir "$work/sorted" && tar xzf $pictures -C "$work/sorted"
 says "train tells that classes have no rows" 0 "the 20 rows are of 1 of the data's 3 classes" "$LEENET" train $model \
-    --data "$work/sorted:first=20" --exits even:1 --alpha 0.5 --epochs 1 --folds 2 --gate-epochs 2 --no-tune -o "$work/few.onnx" -q
+    --data "$work/sorted:first=20" --exits even:1 --alpha 0.5 --epochs 1 --folds 2 --no-tune -o "$work/few.onnx" -q
 run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits even:2 --alpha 0.2,0.8 \
-    --epochs 5 --folds 2 --gate-epochs 20 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
+    --epochs 5 --folds 2 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
 says "it is the result's default" 0 "^default: --policy gate --cost macs --budget 0.8$" "$LEENET" info "$work/budget.onnx"
 says "which eval uses" 0 "^setting [0-9]* of policy gate: " "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
 says "and names" 0 "^setting  *policy  *accuracy" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
@@ -196,7 +196,7 @@ run "info --json of it" "$LEENET" info "$work/budget.onnx" --json
 json "has points at the budgets" "[(p['alpha'] in (0.2, 0.8), p['moved']) for p in d[0]['points']] == [(True, False)] * 2 + [(True, True)] * 2
     and d[0]['points'][2]['expected']['macs_share'] <= 0.8 < d[0]['points'][3]['expected']['macs_share'] <= 0.9"
 trained_points() {  # trained_points FLAGS...: a line of JSON for each operating point
-    run "train $*" "$LEENET" train $model --data $pictures:part=0/2 --exits even:2 --epochs 5 --folds 2 --gate-epochs 5 --no-tune --cost macs \
+    run "train $*" "$LEENET" train $model --data $pictures:part=0/2 --exits even:2 --epochs 5 --folds 2 --no-tune --cost macs \
         -o "$work/points.onnx" --json -q "$@"
 }
 trained_points
@@ -207,19 +207,19 @@ json "has none beside a threshold" "[p['moved'] for p in d] == [False] * 11"
 trained_points --alpha 0.3
 json "has none beside alphas" "[p['moved'] for p in d] == [False]"
 says "budgets that cannot be kept, and one twice" 1 "no setting of policy 'gate' keeps a budget of 0.01; the cheapest costs" "$LEENET" train $model \
-    --data $pictures:part=0/2 --exits even:2 --epochs 5 --folds 2 --gate-epochs 5 --no-tune --cost macs --alpha 0.3 --budget 0.01,0.9,0.9 \
+    --data $pictures:part=0/2 --exits even:2 --epochs 5 --folds 2 --no-tune --cost macs --alpha 0.3 --budget 0.01,0.9,0.9 \
     -o "$work/points.onnx" -q
 says "the first that can is the default" 0 "^default: --policy gate --cost macs --budget 0.9$" "$LEENET" info "$work/points.onnx"
 run "info --json of that" "$LEENET" info "$work/points.onnx" --json
 json "has one point at it" "[p['moved'] for p in d[0]['points']] == [False, True]"
 says "a budget that is not proven, and one that is" 0 "not certified" "$LEENET" train $model --data $pictures --exits even:2 --hidden 8 --epochs 8 \
-    --gate-epochs 10 --no-tune --alpha 0.05,0.3 --cost macs --budget 0.5,0.98 --max-drop 40 -o "$work/points.onnx" -q
+    --no-tune --alpha 0.05,0.3 --cost macs --budget 0.5,0.98 --max-drop 40 -o "$work/points.onnx" -q
 says "the proven one is the default" 0 "^default: --policy gate --cost macs --budget 0.98 --max-drop 40 " "$LEENET" info "$work/points.onnx"
 says "no budget that can be kept, but a proof" 1 "keeps a budget of 0.01" "$LEENET" train $model --data $pictures:part=0/2 --exits even:2 --epochs 5 \
-    --folds 2 --gate-epochs 5 --no-tune --cost macs --alpha 0.3 --budget 0.01 --max-drop 5 -o "$work/points.onnx" -q
+    --folds 2 --no-tune --cost macs --alpha 0.3 --budget 0.01 --max-drop 5 -o "$work/points.onnx" -q
 says "leaves the proof as the default" 0 "^default: --policy gate --cost macs --max-drop 5 " "$LEENET" info "$work/points.onnx"
 placed() {  # placed FLAGS...: where exits are put
-    "$LEENET" train $model --data $pictures:part=0/2 --alpha 0.5 --epochs 2 --gate-epochs 5 --no-tune --cost macs \
+    "$LEENET" train $model --data $pictures:part=0/2 --alpha 0.5 --epochs 2 --no-tune --cost macs \
         -o "$work/x.onnx" -q "$@" | grep ' yes '
 }
 placed --exits auto@0.15 > "$work/lines"

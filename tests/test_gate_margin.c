@@ -12,7 +12,7 @@ static void check_joined(uint32_t hidden)
     ln__ctx ctx = ln__ctx_make(NULL, NULL, NULL);
     ln__rng rng = ln__rng_make(4, hidden);
     float x[EXITS][ROWS][INPUTS], z[ROWS * EXITS], expected[ROWS * EXITS], scratch[8];
-    ln__gate_task task = { .rows = ROWS, .exits = EXITS };
+    ln__gate_task task = { .rows = ROWS, .exits = EXITS, .margin = MARGIN };
     ln__gates gates;
 
     ck_assert_int_eq(ln__gates_new(&gates, &ctx, LN_GATE_STATISTICS, EXITS, NULL), LN_OK);
@@ -31,7 +31,7 @@ static void check_joined(uint32_t hidden)
         }
         task.input[e] = (ln__gate_input){ .x = x[e][0], .own = INPUTS, .width = INPUTS };
     }
-    ck_assert_int_eq(ln__gates_join_margin(&gates, z, &task, MARGIN, &ctx, NULL), LN_OK);
+    ck_assert_int_eq(ln__gates_join_margin(&gates, z, &task, &ctx, NULL), LN_OK);
     for (int e = 0; e < EXITS; e++)
         for (int r = 0; r < ROWS; r++) {
             float joined;

@@ -36,7 +36,7 @@ top=$(dirname "$(find "$work/data" -type d -name disc)")
 )
 early=$work/early.onnx
 expect "training" "$LEENET" train tests/data/shapes.onnx --data "$top" --exits even:2 --hidden 8 --epochs 4 \
-    --gate-epochs 10 --alpha 0.1,0.5,1 --cost macs --policies max-prob,entropy --no-tune -q -o "$early"
+    --alpha 0.1,0.5,1 --cost macs --policies max-prob,entropy --no-tune -q -o "$early"
 
 page=$work/report.html
 says "report" 0 "^saved as " "$LEENET" report "$early" --data "$top" -o "$page" --pictures 3 --point 1 -q
@@ -91,7 +91,7 @@ PYTHON
     expect "which the page names" grep -q "as setting [0-9]* of policy gate says (--policy gate --cost macs --budget 0.8)" "$page"
     expect "and says" grep -q "^setting [0-9]* of policy gate: " "$work/said"
     expect "settings have their own numbers" grep -q '<tr><th scope="row">gate</th><td>0</td><td>[0-9.]* %</td><td>100.0 %</td><td>100.0 %</td></tr>' "$page"
-    "$LEENET" train tests/data/shapes.onnx --data "$top" --exits even:2 --hidden 8 --epochs 4 --gate-epochs 10 --alpha 0.5 --cost macs --budget 0.8 \
+    "$LEENET" train tests/data/shapes.onnx --data "$top" --exits even:2 --hidden 8 --epochs 4 --alpha 0.5 --cost macs --budget 0.8 \
         --no-tune -q -o "$work/target.onnx" > "$work/said" 2>&1
     "$LEENET" report "$work/target.onnx" --data "$top" -o "$page" --json -q > "$work/line" 2> "$work/said"
     expect "a model's own target is what report shows" python3 "$work/agrees.py" "$work/line" "$work/target.onnx" "$top" "$LEENET"
@@ -146,7 +146,7 @@ says "a picture of another kind" 2 "neither .svg nor .png" "$LEENET" compare "$e
 
 sweep() {
     "$LEENET" sweep tests/data/shapes.onnx --data "$top" --val "$top:part=0/4" --exits even:1 --hidden 8 --epochs 2 \
-        --gate-epochs 5 --alpha 0.1,0.5 --cost macs --no-tune --draws 200 -q "$@"
+        --alpha 0.1,0.5 --cost macs --no-tune --draws 200 -q "$@"
 }
 says "sweep" 0 "^fitted: accuracy = " sweep --sizes 50,100 --budgets 0.5,1 -o "$work/sweep.svg"
 expect "sweep's data stands beside the picture" test "$(wc -l < "$work/sweep.csv")" -eq 11

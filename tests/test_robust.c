@@ -113,8 +113,8 @@ static ln_status model_open(ln_model **out, const char *path, const ln_allocator
     return ln_model_load(out, path, &options, err);
 }
 
-/* An exit of each head, trained for one epoch, one operating point. */
-static ln_status teach(ln_model *model, const int32_t *heads, int n_heads, ln_gate_options gates, const ln_allocator *allocator, ln_error *err)
+/* An exit of each head, trained for one epoch, an operating point for each sort of gates. */
+static ln_status teach(ln_model *model, const int32_t *heads, int n_heads, ln_gate_options *gates, int n_gates, const ln_allocator *allocator, ln_error *err)
 {
     ln_data *rows = NULL;
     ln_exit_options head = LN_EXIT_OPTIONS_INIT;
@@ -122,8 +122,8 @@ static ln_status teach(ln_model *model, const int32_t *heads, int n_heads, ln_ga
     ln_status st = rows_open(&rows, allocator, err);
 
     head.channels = 3;
-    train.threads = gates.threads = 1;
-    train.epochs = gates.epochs = 1;
+    train.threads = 1;
+    train.epochs = 1;
     train.folds = 2;
     train.batch = 16;
     for (int i = 0; st >= 0 && i < n_heads; i++) {
@@ -133,22 +133,25 @@ static ln_status teach(ln_model *model, const int32_t *heads, int n_heads, ln_ga
     }
     if (st >= 0)
         st = ln_exit_train(model, rows, &train, err);
-    if (st >= 0)
-        st = ln_gate_train(model, rows, &gates, err);
+    for (int i = 0; st >= 0 && i < n_gates; i++) {
+        gates[i].threads = gates[i].epochs = 1;
+        st = ln_gate_train(model, rows, &gates[i], err);
+    }
     if (st >= 0)
         st = ln_point_add_setting(model, LN_POLICY_GATE, 0, NULL, err);
     ln_data_free(rows);
     return st;
 }
 
-/* Heads of both sorts that learn one by one. */
+/* Heads of both sorts that learn one by one, gates that descend and gates that are fitted. */
 static ln_status make_early(ln_model *model, const ln_allocator *allocator, ln_error *err)
 {
     static const int32_t heads[] = { LN_HEAD_CONV, LN_HEAD_POOL };
-    ln_gate_options gates = LN_GATE_OPTIONS_INIT;
+    ln_gate_options gates[] = { LN_GATE_OPTIONS_INIT, LN_GATE_OPTIONS_INIT };
 
-    gates.hidden = 4;
-    return teach(model, heads, 2, gates, allocator, err);
+    gates[0].hidden = 4;
+    gates[1].objective = LN_OBJECTIVE_RIGHT;
+    return teach(model, heads, 2, gates, 2, allocator, err);
 }
 
 /* Heads and gates on all activations, which learn side by side. */
@@ -159,7 +162,7 @@ static ln_status make_wide(ln_model *model, const ln_allocator *allocator, ln_er
 
     gates.input = LN_GATE_FEATURES;
     gates.hidden = UINT32_MAX;
-    return teach(model, heads, 2, gates, allocator, err);
+    return teach(model, heads, 2, &gates, 1, allocator, err);
 }
 
 static ln_status answer(ln_model *model, ln_error *err)

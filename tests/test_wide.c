@@ -352,7 +352,7 @@ START_TEST(gates_let_go_what_only_costs)
 
     learning_setup(&l, N, 0, 2, 0);
     ck_assert_int_eq(ln__gates_new(&gates, &l.ctx, LN_GATE_FEATURES, EXITS, NULL), LN_OK);
-    ln__gate_task task = { .rows = N, .exits = EXITS, .folds = FOLDS, .epochs = 60, .fold = l.fold, .price = price, .cost = cost, .right = right,
+    ln__gate_task task = { .rows = N, .exits = EXITS, .folds = FOLDS, .epochs = 60, .margin = -1, .fold = l.fold, .price = price, .cost = cost, .right = right,
                            .alpha = 0.5, .rate = 3e-3, .decay = 1e-2, .seed = 1, .objective = LN_OBJECTIVE_LEENET, .wide = true };
     for (uint32_t e = 0; e < EXITS; e++) {
         ln__gate_input *in = &task.input[e];

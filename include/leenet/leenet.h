@@ -130,7 +130,7 @@ typedef struct ln_progress {
     const char *stage;          /* "tune", "features", "place", "head", "final", "gates", "evaluate" */
     uint32_t    exit;           /* for "head", "place" (which candidate), "gates" that learn one by one; else 0 */
     uint32_t    point;          /* for "gates": which operating point, else 0 */
-    uint32_t    epoch;          /* 1..epochs; 0 where there are none */
+    uint32_t    epoch;          /* 1..epochs, or the fits of a linear gate on statistics; 0 where there are none */
     uint32_t    epochs;
     uint64_t    done;           /* rows or steps of this stage done ... */
     uint64_t    total;          /* ... of so many */
@@ -552,11 +552,12 @@ typedef struct ln_gate_options {
     const double  *alphas;      /* [n_alphas], each 0..1: weight of cost against being right; NULL: one, 0.5 */
     size_t         n_alphas;
     int32_t        input;       /* LN_GATE_* */
-    uint32_t       hidden;      /* width of the hidden layer in each fold's gate; 0: 16; UINT32_MAX: linear */
+    uint32_t       hidden;      /* width of the hidden layer in each fold's gate; UINT32_MAX: linear;
+                                   0: 16, but linear for gates on statistics unless LN_OBJECTIVE_LEENET teaches them */
     int32_t        cost;        /* LN_COST_*: what alpha weighs */
     int32_t        price;       /* LN_PRICE_*: what being wrong costs */
     double         threshold;   /* of every gate, which then says what it learned alone; 0: chosen on the rows of training */
-    uint32_t       epochs;      /* 0: 100 */
+    uint32_t       epochs;      /* of gates that learn by descent; 0: 100 */
     uint32_t       threads;     /* 0: all */
     uint64_t       seed;
     uint32_t       same_rows;   /* 1: train on the heads' own rows without cross-fitting (LEENet's recipe) */
@@ -575,9 +576,12 @@ typedef struct ln_gate_options {
  *   p_i = g_i * prod_{j<i} (1 - g_j), g_E = 1.
  * By default from the last gate to the first, each against what those behind it
  * decide; LN_OBJECTIVE_LEENET descends all gates together. A gate is the mean of
- * those that were fitted on the rows outside each of five folds; one that reads statistics and
- * whose threshold is not given is the mean, before the sigmoid, of that and of
- * log((1 + m) / (1 - m)), m the distance of the head's two largest probabilities.
+ * those that were fitted on the rows outside each of five folds. Linear gates on statistics
+ * are fitted without descent, unless by LN_OBJECTIVE_LEENET: each is what the margin
+ * log((1 + m) / (1 - m)) alone says, m the distance of the head's two largest probabilities,
+ * and the other statistics as far as rows held out prove them (docs/methods.md). Gates that
+ * learn by descent by LN_OBJECTIVE_INDUCTION or _LEENET, read statistics and have no threshold
+ * given are the mean, before the sigmoid, of the margin and of what they have learned.
  * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only
  * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold

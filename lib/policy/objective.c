@@ -3,17 +3,26 @@
 
 #include <math.h>
 
+double ln__gain_expand(double z, double gain, double *slope, double *bend)
+{
+    double sign = gain < 0 ? -1.0 : 1.0, size = fabs(gain);
+    double margin = sign * z, small = exp(-fabs(margin));
+
+    *slope = -sign * size * (margin < 0 ? 1.0 : small) / (1.0 + small);
+    *bend = size * small / ((1.0 + small) * (1.0 + small));
+    return size * (log1p(small) + fmax(-margin, 0.0));
+}
+
 double ln__gain_loss(const float *z, const float *gain, int64_t n, uint32_t exits, float *dz)
 {
     double total = 0.0;
 
     for (int64_t i = 0; i < n * exits; i++) {
-        double sign = gain[i] < 0.0f ? -1.0 : 1.0, weight = fabs((double)gain[i]);
-        double margin = sign * (double)z[i], small = exp(-fabs(margin));
+        double slope, bend;
 
-        total += weight * (log1p(small) + fmax(-margin, 0.0));
+        total += ln__gain_expand((double)z[i], (double)gain[i], &slope, &bend);
         if (dz != NULL)
-            dz[i] = (float)(-sign * weight * (margin < 0.0 ? 1.0 : small) / (1.0 + small) / (double)n);
+            dz[i] = (float)(slope / (double)n);
     }
     return n > 0 ? total / (double)n : 0.0;
 }

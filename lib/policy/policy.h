@@ -99,6 +99,8 @@ double ln__leenet_loss(const float *z, const float *price, const double *cost, d
  * Weighted logistic loss, mean over rows of sum over exits of |gain| log(1 + exp(-+z)); dz (may be NULL) gets
  * its gradient. At its minimum g > 1/2 exactly where the gain to be expected is positive. */
 double ln__gain_loss(const float *z, const float *gain, int64_t n, uint32_t exits, float *dz);
+/* One row's at one exit, with its first and second derivative. */
+double ln__gain_expand(double z, double gain, double *slope, double *bend);
 /* +1 where right [n][exits+1], else -1. */
 void ln__gain_right(float *gain, const uint8_t *right, int64_t n, uint32_t exits);
 /* +1 where right, or where neither a later exit nor the network's own end is; else -1. */

@@ -55,8 +55,8 @@ static void judge_epoch(const fitting *f, size_t rows, ln__fit_result *now)
 
 ln_status ln__fit_check(const ln__fit_result *result, const ln_progress *progress, ln_error *err)
 {
-    return isfinite(result->loss) ? LN_OK : ln__fail(err, LN_E_ARGUMENT, "training for '%s' did not converge: the loss is no number; lower "
-                                                     "the learning rate", progress->stage);
+    return isfinite(result->loss) ? LN_OK : ln__fail(err, LN_E_ARGUMENT, "training for '%s' did not converge: the loss is no number; "
+                                                     "lower the learning rate, or look for inputs that are no numbers", progress->stage);
 }
 
 static ln_status run_epochs(ln__fit_result *best, fitting *f, size_t rows, ln__pool *pool, ln__reporter *reporter,

@@ -71,7 +71,7 @@ static ln_status learner_init(gate_learner *l, const ln__gating *g, uint32_t mod
     return ln__adam_new(&l->adam, g->ctx, g->n_params, err);
 }
 
-static void gather(const ln__gate_input *input, const uint32_t *rows, size_t n, float *x)
+void ln__gate_gather(const ln__gate_input *input, const uint32_t *rows, size_t n, float *x)
 {
     for (size_t i = 0; i < n; i++) {
         const float *from = input->x + rows[i] * input->own;
@@ -92,7 +92,7 @@ static ln_status forward(const ln__gating *g, gate_learner *l, const uint32_t *r
     ln_status st = LN_OK;
 
     for (uint32_t e = 0; st == LN_OK && e < exits; e++) {
-        gather(&g->task->input[e], rows, n, l->x);
+        ln__gate_gather(&g->task->input[e], rows, n, l->x);
         st = ln__mlp_forward(&l->gate[e], l->x, (int64_t)n, l->hidden[e], l->column, err);
         for (size_t i = 0; st == LN_OK && i < n; i++)
             l->z[i * exits + e] = l->column[i];
@@ -113,7 +113,7 @@ static ln_status backward(const ln__gating *g, gate_learner *l, const uint32_t *
 
     memset(l->gradient, 0, g->n_params * sizeof(float));
     for (uint32_t e = 0; st == LN_OK && e < exits; e++) {
-        gather(&g->task->input[e], rows, n, l->x);
+        ln__gate_gather(&g->task->input[e], rows, n, l->x);
         for (size_t i = 0; i < n; i++)
             l->column[i] = l->dz[i * exits + e];
         st = ln__mlp_backward(&l->gate[e], l->x, (int64_t)n, l->hidden[e], l->column, l->dhidden, l->gradient + at, err);
@@ -272,7 +272,7 @@ ln_status ln__gate_fit(ln__mlp *gate, float *z, const ln__gate_task *task, const
     if (!g.z || !g.params)
         st = ln__fail_nomem(err, ctx, task->rows * task->exits * sizeof(float));
     if (st == LN_OK)
-        st = (task->wide ? ln__gating_fit_wide : fit_learners)(&g, pool, reporter, progress, err);
+        st = (task->path ? ln__gating_fit_path : task->wide ? ln__gating_fit_wide : fit_learners)(&g, pool, reporter, progress, err);
     if (st == LN_OK)
         st = finish(gate, &g, err);
     ln__free(ctx, g.z);

@@ -38,18 +38,18 @@ static ln_status join(ln__mlp *gate, int32_t margin, const ln__ctx *ctx, ln_erro
     return LN_OK;
 }
 
-ln_status ln__gates_join_margin(ln__gates *gates, float *z, const ln__gate_task *task, int32_t margin, const ln__ctx *ctx, ln_error *err)
+ln_status ln__gates_join_margin(ln__gates *gates, float *z, const ln__gate_task *task, const ln__ctx *ctx, ln_error *err)
 {
     ln_status st = LN_OK;
 
     for (uint32_t e = 0; st == LN_OK && e < task->exits; e++)
-        st = join(&gates->gate[e], margin, ctx, err);
+        st = join(&gates->gate[e], task->margin, ctx, err);
     for (size_t r = 0; r < task->rows; r++)
         for (uint32_t e = 0; e < task->exits; e++) {
             const ln__gate_input *in = &task->input[e];
             float *at = &z[r * task->exits + e];
 
-            *at = 0.5f * (*at + in->x[r * in->own + (size_t)margin]);
+            *at = 0.5f * (*at + in->x[r * in->own + (size_t)task->margin]);
         }
     return st;
 }

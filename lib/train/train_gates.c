@@ -19,6 +19,12 @@ typedef struct gates_job {
     ln__pool       *pool;
 } gates_job;
 
+/* Statistics are few, so a linear gate on them is fitted to the end, where each gate has a loss of its own. */
+static bool fits_statistics(const ln_gate_options *o)
+{
+    return o->input == LN_GATE_STATISTICS && o->objective != LN_OBJECTIVE_LEENET;
+}
+
 static ln_status fill_defaults(ln_gate_options *o, ln_error *err)
 {
     static const double half = 0.5;
@@ -29,7 +35,10 @@ static ln_status fill_defaults(ln_gate_options *o, ln_error *err)
         o->alphas = &half;
         o->n_alphas = 1;
     }
-    o->hidden = o->hidden == UINT32_MAX ? 0 : o->hidden ? o->hidden : 16;
+    if (o->hidden == 0 && !fits_statistics(o))
+        o->hidden = 16;
+    else if (o->hidden == UINT32_MAX)
+        o->hidden = 0;
     o->epochs = o->epochs ? o->epochs : 100;
     o->threads = o->threads ? o->threads : ln__cpu_count();
     for (size_t i = 0; i < o->n_alphas; i++)
@@ -203,12 +212,13 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
     }
 }
 
-/* A threshold that is given stands for what the gate itself says, and so does a gate that is asked for a probability. */
+/* A linear gate on statistics starts from the margin; a threshold that is given stands for what the gate itself says, and so does a
+ * gate that is asked for a probability. */
 static bool joins_margin(const gates_job *job)
 {
     const ln_gate_options *o = &job->options;
 
-    return o->input != LN_GATE_FEATURES && o->threshold == 0 && job->model->classes > 1 &&
+    return !job->task.path && job->task.margin >= 0 && o->threshold == 0 &&
            (o->objective == LN_OBJECTIVE_INDUCTION || o->objective == LN_OBJECTIVE_LEENET);
 }
 
@@ -227,7 +237,7 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
     task->alpha = point.alpha;
     st = ln__gate_learn(&point.gates, job->z, task, job->pool, &job->reporter, &progress, &model->ctx, err);
     if (st == LN_OK && joins_margin(job))
-        st = ln__gates_join_margin(&point.gates, job->z, task, ln__stats_margin_logit((int32_t)model->classes), &model->ctx, err);
+        st = ln__gates_join_margin(&point.gates, job->z, task, &model->ctx, err);
     if (st == LN_OK) {
         for (size_t k = 0; k < task->rows * task->exits; k++)
             job->g[k] = 1.0f / (1.0f + expf(-job->z[k]));
@@ -294,6 +304,8 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     job.task.rate = 3e-3;
     job.task.decay = 1e-2;
     job.task.seed = job.options.seed;
+    job.task.margin = job.options.input != LN_GATE_FEATURES && model->classes > 1 ? ln__stats_margin_logit((int32_t)model->classes) : -1;
+    job.task.path = job.options.hidden == 0 && fits_statistics(&job.options);
     job.task.wide = job.options.input == LN_GATE_FEATURES && job.options.hidden == 0;
     choose_scored(&job);
     for (size_t i = 0; st == LN_OK && i < job.options.n_alphas; i++)

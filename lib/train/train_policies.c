@@ -179,7 +179,7 @@ static ln_status fit_exit(fitting *f, ln__gates *gates, uint32_t exit, ln_error 
 
     progress.exit = exit;
     progress.point = model->n_points;
-    ln__gate_task task = { .rows = f->n, .exits = 1, .folds = f->rows.folds, .epochs = 40, .fold = f->rows.fold,
+    ln__gate_task task = { .rows = f->n, .exits = 1, .folds = f->rows.folds, .epochs = 40, .margin = -1, .fold = f->rows.fold,
                            .rate = 3e-3, .decay = 1e-2, .seed = f->options.seed * LN__MAX_EXITS + exit,
                            .input = { { .x = in.x, .own = in.width, .width = in.width, .mean = in.mean, .scale = in.scale } } };
     if (st == LN_OK)
