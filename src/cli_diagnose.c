@@ -17,6 +17,9 @@ static void warn(const char *command, const char *format, ...)
     putc('\n', stderr);
 }
 
+enum { FEW_ROWS = 10 };         /* which tell nothing */
+static const double FAR_BETTER = 0.05;
+
 /* Rows behind the heads' held-out accuracies: those of the operating points, 0 if there are none. */
 static double heldout_rows(const ln_model *model)
 {
@@ -41,6 +44,24 @@ void diagnose_heads(const char *command, const ln_model *model)
     }
 }
 
+/* Heads read what the network has made of a picture: where it knows less than they, it was mostly not shown what it expects. */
+void diagnose_network(const char *command, const ln_model *model)
+{
+    ln_point_info point = LN_POINT_INFO_INIT;
+    double best = 0;
+
+    if (ln_point_get_info(model, 0, &point, NULL) < 0 || point.rows < FEW_ROWS)
+        return;
+    for (uint32_t e = 0; e < ln_model_exit_count(model); e++) {
+        ln_exit_info info = LN_EXIT_INFO_INIT;
+        if (ln_exit_get_info(model, e, &info, NULL) >= 0 && info.trained)
+            best = fmax(best, info.heldout_accuracy);
+    }
+    if (best - point.plain_accuracy > FAR_BETTER)
+        warn(command, "the network itself is right on %.1f %% of the rows, an exit on %.1f %%: does it get what it was trained on? Check --scale, --mean, "
+             "--std, --order and --class-map", 100 * point.plain_accuracy, 100 * best);
+}
+
 void diagnose_default(const char *command, const ln_model *model)
 {
     ln_model_info info = LN_MODEL_INFO_INIT;
@@ -51,6 +72,9 @@ void diagnose_default(const char *command, const ln_model *model)
 
     if (ln_model_get_info(model, &info, NULL) < 0 || ln_point_get_info(model, info.default_point, &point, NULL) < 0)
         return;
+    if (!targeted && !point.moved && point.plain_accuracy - point.accuracy > 0.01 + 1e-9)
+        warn(command, "what is used by default is expected to lose %.1f points of accuracy: no point loses at most 1. Train with less --alpha, or say "
+             "what it may cost (--budget) or lose (--max-drop)", 100 * (point.plain_accuracy - point.accuracy));
     double time = targeted ? setting.time_share : point.time_share;
     if (time > 1)
         warn(command, "what is used by default is expected to take %.0f %% of the plain network's time: there exits do not pay for themselves. Use a "
@@ -58,8 +82,6 @@ void diagnose_default(const char *command, const ln_model *model)
 }
 
 /* ---- Gates -------------------------------------------------------------------------------- */
-
-enum { FEW_ROWS = 10 };         /* which tell nothing of a gate */
 
 static uint64_t reached_by(const ln_evaluation *e, uint32_t exit)
 {

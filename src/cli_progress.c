@@ -155,16 +155,22 @@ static void end_stage(progress *p)
     p->tenth = -1;
 }
 
-static bool same_stage(const ln_progress *a, const ln_progress *b)
+static bool same_work(const ln_progress *a, const ln_progress *b)
 {
     return strcmp(a->stage, b->stage) == 0 && a->exit == b->exit && a->point == b->point;
+}
+
+/* The gates of a point are many and soon done. */
+static bool same_stage(const ln_progress *a, const ln_progress *b)
+{
+    return same_work(a, b) || (strcmp(a->stage, "gates") == 0 && strcmp(b->stage, "gates") == 0 && a->point == b->point);
 }
 
 /* Copies what this build knows of the library's struct, which may be longer or shorter. */
 static void remember(progress *p, const ln_progress *now)
 {
     size_t size = now->struct_size < sizeof p->last ? now->struct_size : sizeof p->last;
-    bool no_news = p->any && p->shown && same_stage(&p->last, now) && p->last.done == now->done;
+    bool no_news = p->any && p->shown && same_work(&p->last, now) && p->last.done == now->done;
 
     memset(&p->last, 0, sizeof p->last);
     memcpy(&p->last, now, size);
@@ -188,20 +194,28 @@ static void show_disk(progress *p, const ln_progress *now)
     p->shown = true;
 }
 
+/* A line for every tenth of a stage; gates that are soon done have one a second at most. */
+static bool due(const progress *p, const ln_progress *now, int tenth, double time)
+{
+    bool quick = strcmp(now->stage, "gates") == 0 && time - p->drawn < 1;
+
+    return !quick && tenth > p->tenth && (tenth > 0 || p->tenth >= 0);
+}
+
 int progress_show(const ln_progress *now, void *payload)
 {
     progress *p = payload;
     double time = seconds_now();
     int tenth;
 
-    if (p->any && (!same_stage(&p->last, now) || p->last.epoch != now->epoch))
+    if (p->any && (!same_work(&p->last, now) || p->last.epoch != now->epoch))
         log_write(&p->log, time - p->started, &p->last);
     if (!p->any || !same_stage(&p->last, now))
         end_stage(p);
     remember(p, now);
     show_disk(p, now);
     tenth = (int)(10 * fraction_done(now));
-    if (p->bar ? time - p->drawn >= 0.1 : tenth > p->tenth && (tenth > 0 || p->tenth >= 0)) {
+    if (p->bar ? time - p->drawn >= 0.1 : due(p, now, tenth, time)) {
         p->drawn = time;
         show_last(p);
     }

@@ -44,7 +44,7 @@ typedef struct sweep {
     { CLI_TEXT, 0, "--exits", "auto[:K][@B,C...]|even:K|NAME,NAME...", &(t)->exits, 0, 0, "as in train, and its default" }, \
     { CLI_TEXT, 0, "--alpha", "A[,B...]|FROM:TO:COUNT", &(t)->alpha, 0, 0, "as in train, and its default" }, \
     { CLI_CHOICE, 0, "--head", "pool|flatten|conv", &(t)->head, 0, 0, "as in train (default: pool)" }, \
-    { CLI_COUNT, 0, "--hidden", "N", &(t)->hidden, 0, 65536, "as in train (default: pool 256, else 0)" }, \
+    { CLI_COUNT, 0, "--hidden", "N", &(t)->hidden, 0, 65536, "as in train, and its default" }, \
     { CLI_CHOICE, 0, "--cost", "time|params|macs", &(t)->cost, 0, 0,                              \
       "what alpha weighs and budgets speak of (default: time)" },                                 \
     { CLI_COUNT, 0, "--epochs", "N", &(t)->epochs, 1, 100000, "epochs of a head (default: 20)" }, \

@@ -286,13 +286,14 @@ static int report(job *b)
         print_exits(b->model);
         printf("\n");
         print_points(b->model);
-        printf("figures are from rows that the heads judging them have not seen; shares are of the "
-               "plain network\n\nsaved as ");
+        printf("figures are from rows that the heads judging them have %s; shares are of the plain network\n\nsaved as ",
+               b->s->recipe == 0 ? "learned from, so they promise too much (judge them with --val or eval)" : "not seen");
         print_safe(stdout, b->s->output);
         printf("\n");
     } else if (!b->val) {
         print_points_json(b->model);
     }
+    diagnose_network(name, b->model);
     diagnose_default(name, b->model);
     code = train_report_targets(b->s, b->model, b->val, &b->p);
     fflush(stdout);

@@ -302,6 +302,7 @@ int judge(const judging *j);
 /* Warnings on standard error (cli_diagnose.c): heads that are worse than the one before; and of points that were judged,
  * found[count] with their exits: gates that never or always fire, and a network that knows the rows of training. */
 void diagnose_heads(const char *command, const ln_model *model);
+void diagnose_network(const char *command, const ln_model *model);
 void diagnose_default(const char *command, const ln_model *model);  /* slower than the plain network */
 void diagnose_points(const char *command, const ln_model *model, const uint32_t *points, const ln_evaluation *found, size_t count);
 

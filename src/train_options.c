@@ -59,8 +59,9 @@ static const char name[] = "train";
       "gates read the head's statistics, the exit's features, or both (default: stats)" },        \
     { CLI_CHOICE, 0, "--objective", "induction|leenet|right|no-regret", &(s)->objective, 0, 0,    \
       "gates learn the LEENet loss from the last to the first, the same all together, whether "   \
-      "the head is right, or whether going on would help (default: induction)" },                 \
-    { CLI_COUNT, 0, "--gate-hidden", "N", &(s)->gate_hidden, 0, 65536,                            \
+      "the head is right, or whether going on would help (default: induction; in --recipe leenet " \
+      "leenet)" },                                                                                \
+    { CLI_COUNT, 0, "--gate-hidden", "N", &(s)->gate_hidden, 0, 4096,                             \
       "hidden layer of a gate, 0: linear (default: 16; 0 in --recipe leenet, and on statistics "   \
       "unless --objective leenet)" },                                                             \
     { CLI_CHOICE, 0, "--cost", "time|params|macs", &(s)->cost, 0, 0,                              \
@@ -68,13 +69,14 @@ static const char name[] = "train";
     { CLI_CHOICE, 0, "--price", "error|ce", &(s)->price, 0, 0,                                    \
       "what being wrong costs: 1 or cross entropy (default: error)" },                               \
     { CLI_REAL, 0, "--threshold", "T", &(s)->threshold, 1e-6, 1 - 1e-6,                           \
-      "a row leaves when its gate is above T (default: chosen on the rows of training)" },        \
+      "a row leaves when its gate is above T; gates that learn by descent are then not joined with "  \
+      "the margin (default: chosen on the rows of training)" },                                   \
     { CLI_TEXT, 0, "--policies", "A,B...|all", &(s)->policies, 0, 0,                              \
       "other ways to decide on the same heads, for comparison or use; an operating point and "    \
       "settings each (default: none)" },                                                          \
     { CLI_CHOICE, 0, "--recipe", "leenet", &(s)->recipe, 0, 0,                                    \
-      "LEENet's own: --head flatten --unchained --gate features --gate-hidden 0 --price ce --cost params "    \
-      "--threshold 0.5, gates on the heads' own rows; flags given beside it win, heads stay "    \
+      "LEENet's own: --exits even:4 --head flatten --unchained --gate features --gate-hidden 0 "   \
+      "--objective leenet --price ce --cost params --threshold 0.5, gates on the heads' own rows; flags given beside it win, heads stay "    \
       "unchained" }
 
 #define TRAIN_TARGET_OPTIONS(s)                                                                   \
@@ -137,7 +139,8 @@ static int read_command_line(train_settings *s, int *argc, char **argv)
                     "Gives the ONNX classifier MODEL exits: trains their heads, the last layer anew "
                     "where the data has another number of classes, and gates for every alpha. The "
                     "default of the result is the first --budget that can be kept, or --max-drop; without "
-                    "them the fastest point that is expected to lose at most 1 point of accuracy.",
+                    "them the fastest point that is expected to lose at most 1 point of accuracy, or, where none "
+                    "is, the most accurate.",
                     options, "one MODEL", 1, 1 };
 
     return cli_parse(&c, argc, argv);
@@ -191,8 +194,8 @@ int train_complete(train_settings *s, const char *command)
         return cli_wrong(command, "--channels %u: only a conv head has channels", s->channels);
     if (s->gate_epochs && s->gate == LN_GATE_STATISTICS && s->objective != LN_OBJECTIVE_LEENET &&
         (s->gate_hidden == HIDDEN_NOT_GIVEN || s->gate_hidden == 0))
-        return cli_wrong(command, "--gate-epochs %u: linear gates on statistics are fitted without epochs; add --gate-hidden N for gates that "
-                         "learn by descent", s->gate_epochs);
+        return cli_wrong(command, "--gate-epochs %u: linear gates on statistics are fitted without epochs; gates that have some read features "
+                         "(--gate features or both), have a --gate-hidden of 1 or more, or learn by --objective leenet", s->gate_epochs);
     code = train_read_places(s);
     if (code == TOOL_DONE && s->policies && strcmp(s->policies, "all") != 0)
         code = policies_read(s->policy, &s->n_policies, command, s->policies);

@@ -462,6 +462,8 @@ START_TEST(bad_arguments_are_named)
     FAILS(LN_E_ARGUMENT, ln_exit_train(model, data, &t, &err));
     FAILS(LN_E_STATE, ln_gate_train(model, data, NULL, &err));
     g.alphas = &alpha;
+    FAILS(LN_E_ARGUMENT, ln_gate_train(model, data, &g, &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "n_alphas"));
     g.n_alphas = 1;
     FAILS(LN_E_ARGUMENT, ln_gate_train(model, data, &g, &err));
     alpha = 0.5;

@@ -74,6 +74,16 @@ START_TEST(epochs_count_once)
 }
 END_TEST
 
+START_TEST(gates_within_a_second_have_one_line)
+{
+    static const report fits[] = { { "gates", 1, 2, 10, 20, NAN }, { "gates", 2, 2, 20, 20, NAN }, { "gates", 1, 2, 10, 20, NAN },
+                                   { "gates", 2, 2, 20, 20, NAN } };
+
+    show(fits, 4);
+    ck_assert_str_eq(lines, "gates point 0 epoch 2/2: 100 %\n");
+}
+END_TEST
+
 START_TEST(disk_is_told_before_the_first_row)
 {
     ln_progress now = { .struct_size = sizeof now, .stage = "features", .total = 80, .loss = NAN, .validation = NAN, .accuracy = NAN,
@@ -98,6 +108,7 @@ int main(void)
 
     tcase_add_test(cases, a_stage_ends_with_one_line);
     tcase_add_test(cases, epochs_count_once);
+    tcase_add_test(cases, gates_within_a_second_have_one_line);
     tcase_add_test(cases, disk_is_told_before_the_first_row);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);

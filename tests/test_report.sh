@@ -161,5 +161,7 @@ PATH=$work/empty "$LEENET" compare "$early" --data "$top" --budgets 0.5 -q -o "$
 expect "without gnuplot there is a note" grep -q "gnuplot is not installed" "$work/said"
 expect "and the data" test -s "$work/none.csv" -a ! -e "$work/none.svg"
 
+says "a default that loses much is named" 0 "warning: what is used by default is expected to lose" "$LEENET" train tests/data/shapes.onnx \
+    --data "$top" --exits even:2 --alpha 0.9,1 --cost macs --no-tune -q -o "$work/lossy.onnx"
 says "a gate that always fires is named" 0 "warning: at point 2 the gate of exit 0 always fires" "$LEENET" eval "$early" --data "$top" --point 2 -q
 finish

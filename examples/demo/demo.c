@@ -48,7 +48,7 @@ static int show_progress(const ln_progress *p, void *payload)
     fprintf(stderr, "\r  %-9s %3.0f %%", p->stage,
             p->total > 0 ? 100.0 * (double)p->done / (double)p->total : 0.0);
     if (p->epoch > 0)
-        fprintf(stderr, "  epoch %u of %u  loss %.4f", p->epoch, p->epochs, p->loss);
+        fprintf(stderr, "  %u of %u  held out %.4f", p->epoch, p->epochs, p->validation);
     fprintf(stderr, "\033[K");
     return 0;
 }

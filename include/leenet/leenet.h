@@ -134,7 +134,7 @@ typedef struct ln_progress {
     uint32_t    epochs;
     uint64_t    done;           /* rows or steps of this stage done ... */
     uint64_t    total;          /* ... of so many */
-    double      loss;           /* training loss; NaN where there is none */
+    double      loss;           /* training loss; NaN where none is measured, as by every stage of this version */
     double      validation;     /* loss on rows held out; NaN where there is none */
     double      accuracy;       /* on rows held out, 0..1; NaN where there is none */
     double      rows_per_second;/* NaN where no rows are counted */
@@ -552,12 +552,12 @@ typedef struct ln_gate_options {
     const double  *alphas;      /* [n_alphas], each 0..1: weight of cost against being right; NULL: one, 0.5 */
     size_t         n_alphas;
     int32_t        input;       /* LN_GATE_* */
-    uint32_t       hidden;      /* width of the hidden layer in each fold's gate; UINT32_MAX: linear;
+    uint32_t       hidden;      /* width of the hidden layer in each fold's gate, at most 4096; UINT32_MAX: linear;
                                    0: 16, but linear for gates on statistics unless LN_OBJECTIVE_LEENET teaches them */
     int32_t        cost;        /* LN_COST_*: what alpha weighs */
     int32_t        price;       /* LN_PRICE_*: what being wrong costs */
     double         threshold;   /* of every gate, which then says what it learned alone; 0: chosen on the rows of training */
-    uint32_t       epochs;      /* of gates that learn by descent; 0: 100 */
+    uint32_t       epochs;      /* of gates that learn by descent, at most 100000; the best on rows held out is kept; 0: 100 */
     uint32_t       threads;     /* 0: all */
     uint64_t       seed;
     uint32_t       same_rows;   /* 1: train on the heads' own rows without cross-fitting (LEENet's recipe) */
@@ -599,7 +599,7 @@ typedef struct ln_point_info {
     size_t   struct_size;
     double   alpha;
     int32_t  cost;              /* LN_COST_* it was trained for */
-    uint32_t rows;              /* rows behind the figures below, none seen by the heads that judged them */
+    uint32_t rows;              /* rows behind the figures below, none seen by the heads that judged them, but with same_rows */
     double   accuracy;          /* all 0..1, on those rows; shares are of the plain network */
     double   plain_accuracy;
     double   params_share, macs_share, time_share;

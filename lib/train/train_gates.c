@@ -31,7 +31,9 @@ static ln_status fill_defaults(ln_gate_options *o, ln_error *err)
 
     if (o->n_alphas > LN__MAX_POINTS)
         return ln__fail(err, LN_E_ARGUMENT, "%zu alphas; at most %d", o->n_alphas, LN__MAX_POINTS);
-    if (!o->alphas || !o->n_alphas) {
+    if ((o->alphas != NULL) != (o->n_alphas > 0))
+        return ln__fail(err, LN_E_ARGUMENT, "alphas %s, but n_alphas is %zu: give both or none", o->alphas ? "are given" : "is NULL", o->n_alphas);
+    if (!o->alphas) {
         o->alphas = &half;
         o->n_alphas = 1;
     }
