@@ -69,8 +69,8 @@ static const char name[] = "train";
     { CLI_CHOICE, 0, "--price", "error|ce", &(s)->price, 0, 0,                                    \
       "what being wrong costs: 1 or cross entropy (default: error)" },                               \
     { CLI_REAL, 0, "--threshold", "T", &(s)->threshold, 1e-6, 1 - 1e-6,                           \
-      "a row leaves when its gate is above T; gates that learn by descent are then not joined with "  \
-      "the margin (default: chosen on the rows of training)" },                                   \
+      "a row leaves when its gate is above T; gates are then not joined with the margin (default: "  \
+      "chosen on the rows of training)" },                                                        \
     { CLI_TEXT, 0, "--policies", "A,B...|all", &(s)->policies, 0, 0,                              \
       "other ways to decide on the same heads, for comparison or use; an operating point and "    \
       "settings each (default: none)" },                                                          \

@@ -7,7 +7,7 @@
 
 enum { ROWS = 20, EXITS = 2, INPUTS = 5, MARGIN = 3 };
 
-static void check_joined(uint32_t hidden)
+static void check_joined(uint32_t hidden, float weight)
 {
     ln__ctx ctx = ln__ctx_make(NULL, NULL, NULL);
     ln__rng rng = ln__rng_make(4, hidden);
@@ -27,11 +27,11 @@ static void check_joined(uint32_t hidden)
             float learned;
             ln__mlp_answer(&gates.gate[e], x[e][r], 1, scratch, &learned);
             z[r * EXITS + e] = learned;
-            expected[r * EXITS + e] = 0.5f * (learned + x[e][r][MARGIN]);
+            expected[r * EXITS + e] = (learned + weight * x[e][r][MARGIN]) / (1 + weight);
         }
         task.input[e] = (ln__gate_input){ .x = x[e][0], .own = INPUTS, .width = INPUTS };
     }
-    ck_assert_int_eq(ln__gates_join_margin(&gates, z, &task, &ctx, NULL), LN_OK);
+    ck_assert_int_eq(ln__gates_join_margin(&gates, z, &task, weight, &ctx, NULL), LN_OK);
     for (int e = 0; e < EXITS; e++)
         for (int r = 0; r < ROWS; r++) {
             float joined;
@@ -42,8 +42,8 @@ static void check_joined(uint32_t hidden)
     ln__gates_free(&gates, &ctx);
 }
 
-START_TEST(linear_gates_are_joined) { check_joined(0); } END_TEST
-START_TEST(gates_with_a_hidden_layer_are_joined) { check_joined(3); } END_TEST
+START_TEST(linear_gates_are_joined) { check_joined(0, 0.3f); } END_TEST
+START_TEST(gates_with_a_hidden_layer_are_joined) { check_joined(3, 1); } END_TEST
 
 START_TEST(the_margin_is_that_of_the_two_largest_probabilities)
 {

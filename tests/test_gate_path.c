@@ -1,4 +1,4 @@
-/* test_gate_path.c - linear gates on statistics: the fit is the minimum, and statistics beside the margin speak where rows held out prove them. */
+/* test_gate_path.c - linear gates on statistics: the fit is the minimum, and statistics beside the margin speak where rows held out gain by it. */
 #include "train/gate_ridge.h"
 
 #include <check.h>
@@ -172,7 +172,7 @@ static void free_gates(ln__mlp *gate, uint32_t exits)
 /* Of an input one standard deviation from its mean. */
 static float weight_of(const ln__mlp *gate, int i) { return gate->params[i] / scale[i]; }
 
-START_TEST(statistics_speak_where_they_are_proven)
+START_TEST(statistics_speak_where_they_help)
 {
     static const double weights[EXITS][WIDTH] = { { 1.2, 1.5, 0, 0 }, { 0, 1.5, 0, 0 } };
     ln__gate_task task = make_rows(EXITS, weights, -0.5);
@@ -183,7 +183,7 @@ START_TEST(statistics_speak_where_they_are_proven)
     for (int e = 0; e < EXITS; e++)
         ck_assert_float_eq_tol(weight_of(&gate[e], MARGIN), 1.5f, 0.25f);
     for (int i = 0; i < WIDTH; i++)
-        ck_assert_msg(i == MARGIN || weight_of(&gate[1], i) == 0, "statistic %d: %g", i, (double)weight_of(&gate[1], i));
+        ck_assert_msg(i == MARGIN || fabsf(weight_of(&gate[1], i)) < 0.1f, "statistic %d: %g", i, (double)weight_of(&gate[1], i));
     free_gates(gate, EXITS);
 }
 END_TEST
@@ -294,7 +294,7 @@ int main(void)
     tcase_add_test(core, a_fit_is_where_the_penalised_loss_has_no_slope);
     tcase_add_test(core, no_start_is_made_worse);
     tcase_add_test(core, rows_that_a_line_separates_and_far_ones_have_an_answer);
-    tcase_add_test(core, statistics_speak_where_they_are_proven);
+    tcase_add_test(core, statistics_speak_where_they_help);
     tcase_add_test(core, arguments_are_out_of_fold);
     tcase_add_test(core, threads_change_nothing);
     tcase_add_test(core, rows_of_one_kind_are_ranked_by_the_margin);

@@ -579,9 +579,10 @@ typedef struct ln_gate_options {
  * those that were fitted on the rows outside each of five folds. Linear gates on statistics
  * are fitted without descent, unless by LN_OBJECTIVE_LEENET: each is what the margin
  * log((1 + m) / (1 - m)) alone says, m the distance of the head's two largest probabilities,
- * and the other statistics as far as rows held out prove them (docs/methods.md). Gates that
- * learn by descent by LN_OBJECTIVE_INDUCTION or _LEENET, read statistics and have no threshold
- * given are the mean, before the sigmoid, of the margin and of what they have learned.
+ * and the other statistics as far as it suits rows held out (docs/methods.md). Gates by
+ * LN_OBJECTIVE_INDUCTION or _LEENET that read statistics and have no threshold given are the
+ * mean, before the sigmoid, of what they have learned and of the margin, the margin having
+ * weight 0.3 beside gates fitted without descent, else 1.
  * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only
  * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold

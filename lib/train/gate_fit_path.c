@@ -1,5 +1,5 @@
 /* gate_fit_path.c - linear gates on statistics, cross-fitted along a path of penalties. A gate starts as what the margin alone says; the
- * other statistics have a say where rows held out prove that it helps. */
+ * other statistics have as much of a say as suits the rows held out. */
 #include "train/gate_ridge.h"
 
 #include <math.h>
@@ -9,8 +9,6 @@
 static const double STRENGTHS[] = { INFINITY, 3, 1, 0.3, 0.1, 0.03, 0.01, 0.003 };
 /* Weights that stand for themselves are pulled so that rows of one kind, or that the margin separates, have an answer. */
 static const double FREE_BIAS = 1e-6, FREE_MARGIN = 1e-4;
-/* Standard errors by which a looser fit has to be better on rows held out. Seven are tried: with one, chance would let some pass. */
-static const double PROVEN = 2;
 
 typedef struct fold_fit {   /* one fold's gate of one exit */
     ln__ridge ridge;
@@ -23,8 +21,6 @@ typedef struct fold_fit {   /* one fold's gate of one exit */
 typedef struct path {
     ln__gating *g;
     fold_fit   *fold;           /* [folds] */
-    double     *now, *kept;     /* [rows] losses held out, of this fit and of the one that is kept */
-    double      kept_mean;
     uint32_t    exit;
     size_t      first_param;
 } path;
@@ -102,37 +98,10 @@ static ln_status path_judge(void *problem, uint32_t model, double *loss, double 
     *right = NAN;               /* gates have no accuracy of their own */
     ln__ridge_answer(&f->ridge, f->w, input_of(p), f->order + f->n_learned, t->rows - f->n_learned, g->z + p->exit, t->exits);
     for (size_t i = f->n_learned; i < t->rows; i++) {
-        size_t row = f->order[i], at = row * t->exits + p->exit;
-        p->now[row] = ln__gain_loss(&g->z[at], &g->gain[at], 1, 1, NULL);
-        *loss += p->now[row];
+        size_t at = f->order[i] * (size_t)t->exits + p->exit;
+        *loss += ln__gain_loss(&g->z[at], &g->gain[at], 1, 1, NULL);
     }
     return LN_OK;
-}
-
-static bool proven(const path *p)
-{
-    size_t rows = p->g->task->rows;
-    double n = (double)rows, better = 0, squares = 0;
-
-    for (size_t r = 0; r < rows; r++)
-        better += (p->kept[r] - p->now[r]) / n;
-    for (size_t r = 0; r < rows; r++)
-        squares += pow(p->kept[r] - p->now[r] - better, 2);
-    return better > PROVEN * sqrt(squares / (n * (n - 1)));
-}
-
-/* What is not proven counts as no better than what is kept. */
-static double path_loss(void *problem)
-{
-    path *p = problem;
-    size_t rows = p->g->task->rows;
-    double mean = 0;
-
-    for (size_t r = 0; r < rows; r++)
-        mean += p->now[r] / (double)rows;
-    if (!isfinite(p->kept_mean) || proven(p))
-        p->kept_mean = mean;
-    return p->kept_mean;
 }
 
 static void path_keep(void *problem, uint32_t model)
@@ -144,9 +113,8 @@ static void path_keep(void *problem, uint32_t model)
 
     memcpy(g->params + model * g->n_params + p->first_param, f->w, (input_of(p)->width + 1) * sizeof *f->w);
     for (size_t i = f->n_learned; i < t->rows; i++) {
-        size_t row = f->order[i], at = row * t->exits + p->exit;
+        size_t at = f->order[i] * (size_t)t->exits + p->exit;
         g->best_z[at] = g->z[at];
-        p->kept[row] = p->now[row];
     }
 }
 
@@ -154,14 +122,13 @@ static ln_status walk(path *p, ln__pool *pool, ln__reporter *reporter, ln_progre
 {
     const ln__gate_task *t = p->g->task;
     ln__fit fit = { .problem = p, .folds = t->folds, .models = t->folds, .epochs = LN__COUNT(STRENGTHS), .patience = LN__COUNT(STRENGTHS),
-                    .epoch = path_epoch, .judge = path_judge, .keep = path_keep, .loss = path_loss };
+                    .epoch = path_epoch, .judge = path_judge, .keep = path_keep };
     ln__fit_result result;
     ln_status st = LN_OK;
 
     for (p->exit = 0; st == LN_OK && p->exit < t->exits; p->exit++) {
         if (t->exits > 1)
             progress->exit = p->exit;
-        p->kept_mean = INFINITY;
         st = ln__fit_run(&result, &fit, t->rows, pool, reporter, progress, p->g->ctx, err);
         p->first_param += ln__gating_params(t, p->exit);
     }
@@ -178,10 +145,8 @@ ln_status ln__gating_fit_path(ln__gating *g, ln__pool *pool, ln__reporter *repor
     for (uint32_t e = 0; e < t->exits; e++)
         widest = LN__MAX(widest, t->input[e].width);
     p.fold = ln__calloc(g->ctx, t->folds, sizeof *p.fold);
-    p.now = ln__array(g->ctx, t->rows, sizeof *p.now);
-    p.kept = ln__array(g->ctx, t->rows, sizeof *p.kept);
-    if (!p.fold || !p.now || !p.kept)
-        st = ln__fail_nomem(err, g->ctx, t->rows * sizeof *p.now);
+    if (!p.fold)
+        st = ln__fail_nomem(err, g->ctx, t->folds * sizeof *p.fold);
     for (uint32_t m = 0; st == LN_OK && m < t->folds; m++)
         st = fold_init(&p.fold[m], g, m, widest, err);
     if (st == LN_OK)
@@ -189,7 +154,5 @@ ln_status ln__gating_fit_path(ln__gating *g, ln__pool *pool, ln__reporter *repor
     for (uint32_t m = 0; p.fold && m < t->folds; m++)
         fold_free(&p.fold[m], g->ctx);
     ln__free(g->ctx, p.fold);
-    ln__free(g->ctx, p.now);
-    ln__free(g->ctx, p.kept);
     return st;
 }

@@ -18,7 +18,7 @@ static ln_status widened(ln__mlp *out, const ln__mlp *gate, const ln__ctx *ctx, 
 }
 
 /* A margin is never negative: a ReLU hands it on as it is. */
-static ln_status join(ln__mlp *gate, int32_t margin, const ln__ctx *ctx, ln_error *err)
+static ln_status join(ln__mlp *gate, int32_t margin, float weight, const ln__ctx *ctx, ln_error *err)
 {
     size_t hidden = (size_t)gate->hidden;
     ln__mlp joined;
@@ -30,26 +30,26 @@ static ln_status join(ln__mlp *gate, int32_t margin, const ln__ctx *ctx, ln_erro
         ln__mlp_free(gate, ctx);
         *gate = joined;
         ln__mlp_w1(gate)[hidden * (size_t)gate->inputs + (size_t)margin] = 1;
-        ln__mlp_w2(gate)[hidden] = 1;
+        ln__mlp_w2(gate)[hidden] = weight;
     } else {
-        ln__mlp_w2(gate)[margin] += 1;
+        ln__mlp_w2(gate)[margin] += weight;
     }
-    ln__mlp_fold_output(gate, 0.5f);
+    ln__mlp_fold_output(gate, 1 / (1 + weight));
     return LN_OK;
 }
 
-ln_status ln__gates_join_margin(ln__gates *gates, float *z, const ln__gate_task *task, const ln__ctx *ctx, ln_error *err)
+ln_status ln__gates_join_margin(ln__gates *gates, float *z, const ln__gate_task *task, float weight, const ln__ctx *ctx, ln_error *err)
 {
     ln_status st = LN_OK;
 
     for (uint32_t e = 0; st == LN_OK && e < task->exits; e++)
-        st = join(&gates->gate[e], task->margin, ctx, err);
+        st = join(&gates->gate[e], task->margin, weight, ctx, err);
     for (size_t r = 0; r < task->rows; r++)
         for (uint32_t e = 0; e < task->exits; e++) {
             const ln__gate_input *in = &task->input[e];
             float *at = &z[r * task->exits + e];
 
-            *at = 0.5f * (*at + in->x[r * in->own + (size_t)task->margin]);
+            *at = (*at + weight * in->x[r * in->own + (size_t)task->margin]) / (1 + weight);
         }
     return st;
 }

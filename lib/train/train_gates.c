@@ -214,13 +214,15 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
     }
 }
 
-/* A linear gate on statistics starts from the margin; a threshold that is given stands for what the gate itself says, and so does a
- * gate that is asked for a probability. */
+/* The margin's weight beside what a gate has learned: one that started from it needs less. */
+static const float FITTED_MARGIN = 0.3f, DESCENDED_MARGIN = 1;
+
+/* A threshold that is given stands for what the gate itself says, and so does a gate that is asked for a probability. */
 static bool joins_margin(const gates_job *job)
 {
     const ln_gate_options *o = &job->options;
 
-    return !job->task.path && job->task.margin >= 0 && o->threshold == 0 &&
+    return job->task.margin >= 0 && o->threshold == 0 &&
            (o->objective == LN_OBJECTIVE_INDUCTION || o->objective == LN_OBJECTIVE_LEENET);
 }
 
@@ -239,7 +241,7 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
     task->alpha = point.alpha;
     st = ln__gate_learn(&point.gates, job->z, task, job->pool, &job->reporter, &progress, &model->ctx, err);
     if (st == LN_OK && joins_margin(job))
-        st = ln__gates_join_margin(&point.gates, job->z, task, &model->ctx, err);
+        st = ln__gates_join_margin(&point.gates, job->z, task, task->path ? FITTED_MARGIN : DESCENDED_MARGIN, &model->ctx, err);
     if (st == LN_OK) {
         for (size_t k = 0; k < task->rows * task->exits; k++)
             job->g[k] = 1.0f / (1.0f + expf(-job->z[k]));
