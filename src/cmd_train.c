@@ -149,6 +149,12 @@ static ln_status train_heads(job *b, ln_error *err)
     return ln_exit_train(b->model, b->data, &o, err);
 }
 
+/* LEENet's gates learn from the rows its heads have learned from, unless they are given others. */
+static bool gates_share_rows(const train_settings *s)
+{
+    return s->recipe == 0 && !s->gate_data;
+}
+
 static ln_status train_gates(job *b, ln_error *err)
 {
     const train_settings *s = b->s;
@@ -167,7 +173,7 @@ static ln_status train_gates(job *b, ln_error *err)
     o.seed = s->seed;
     o.max_memory = s->max_memory;
     o.cache_folder = s->cache;
-    o.same_rows = s->recipe == 0 && !s->gate_data;
+    o.same_rows = gates_share_rows(s);
     o.progress = progress_show;
     o.progress_payload = &b->p;
     return ln_gate_train(b->model, b->gate_data ? b->gate_data : b->data, &o, err);
@@ -287,7 +293,7 @@ static int report(job *b)
         printf("\n");
         print_points(b->model);
         printf("figures are from rows that the heads judging them have %s; shares are of the plain network\n\nsaved as ",
-               b->s->recipe == 0 ? "learned from, so they promise too much (judge them with --val or eval)" : "not seen");
+               gates_share_rows(b->s) ? "learned from, so they promise too much (judge them with --val or eval)" : "not seen");
         print_safe(stdout, b->s->output);
         printf("\n");
     } else if (!b->val) {

@@ -600,7 +600,8 @@ typedef struct ln_point_info {
     size_t   struct_size;
     double   alpha;
     int32_t  cost;              /* LN_COST_* it was trained for */
-    uint32_t rows;              /* rows behind the figures below, none seen by the heads that judged them, but with same_rows */
+    uint32_t rows;              /* rows behind the figures below, none seen by the heads that judged them
+                                   unless ln_gate_options.same_rows was set */
     double   accuracy;          /* all 0..1, on those rows; shares are of the plain network */
     double   plain_accuracy;
     double   params_share, macs_share, time_share;
@@ -700,7 +701,7 @@ typedef struct ln_setting {
     int32_t  policy;
     uint32_t index;             /* in the policy's curve */
     uint32_t point;             /* the operating point that gives the scores */
-    uint32_t rows;              /* behind the next five, none seen by the heads that judged them */
+    uint32_t rows;              /* behind the next five, as in ln_point_info */
     double   accuracy, plain_accuracy;
     double   params_share, macs_share, time_share;  /* expected, of the plain network */
     uint32_t calibration_rows;  /* behind the next three; 0: ln_policy_calibrate was not called since */
