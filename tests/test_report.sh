@@ -95,9 +95,9 @@ PYTHON
         --no-tune -q -o "$work/target.onnx" > "$work/said" 2>&1
     "$LEENET" report "$work/target.onnx" --data "$top" -o "$page" --json -q > "$work/line" 2> "$work/said"
     expect "a model's own target is what report shows" python3 "$work/agrees.py" "$work/line" "$work/target.onnx" "$top" "$LEENET"
+    expect "by its setting" grep -q '"target": {"policy": "gate", "cost": "macs", "budget": 0.8}, "setting": {"policy": "gate", "index": [1-9]' "$work/line"
     says "report of a bound that nothing proves" 0 "not certified" "$LEENET" report "$early" --data "$top" -o "$page" --max-drop 0.01 -q
     expect "the page says that nothing leaves early" grep -q "as setting 0 of policy gate says (.*): no picture leaves early" "$page"
-    expect "by its setting" grep -q '"target": {"policy": "gate", "cost": "macs", "budget": 0.8}, "setting": {"policy": "gate", "index": [1-9]' "$work/line"
 else
     skip "tags are closed, pictures described, tables captioned" "python3 is not there"
 fi
