@@ -68,8 +68,9 @@ START_TEST(common_thresholds_are_spaced_by_cost)
     check_curve(&c, &scorer);
     ck_assert_uint_ge(c.count, 50);     /* scores cut off at 1 are tied */
     for (uint32_t i = 0; i < c.count; i++) {
-        double width = 0.85 / (LN__MAX_SETTINGS - 1), step = i > 1 && i + 1 < c.count ? c.setting[i - 1].cost - c.setting[i].cost : width;
-        ck_assert_msg(step < 2.01 * width && step > 0, "step %g of %g at %u", step, width, i);
+        double root = sqrt(0.85 * (c.setting[i].cost - 0.2)), width = 2 * root / (LN__MAX_SETTINGS - 1) + 0.85 / 127 / 127;
+        double step = i > 1 && i + 1 < c.count ? c.setting[i - 1].cost - c.setting[i].cost : width;
+        ck_assert_msg(step < 2.5 * width && step > 0, "step %g of %g at %u", step, width, i);
         for (int e = 1; e < EXITS; e++)
             ck_assert(c.setting[i].threshold[e] == c.setting[i].threshold[0]);
         ck_assert(i == 0 || c.setting[i].threshold[0] < c.setting[i - 1].threshold[0]);
@@ -78,7 +79,7 @@ START_TEST(common_thresholds_are_spaced_by_cost)
     ln__settings_free(&c, &ctx);
     task.plain = 0.6;
     ck_assert_int_eq(ln__curve_build(&c, &ctx, &task, NULL), LN_OK);
-    ck_assert(c.count > 20 && c.count < all && c.setting[0].cost > 0.6 && c.setting[1].cost < 0.6);
+    ck_assert(c.count > all / 2 && c.setting[0].cost > 0.6 && c.setting[1].cost < 0.6);     /* all of them spent below it */
     ln__settings_free(&c, &ctx);
     free(rows);
 }

@@ -24,23 +24,26 @@ typedef struct building {
     double  *threshold;         /* [exits] */
     move    *moves;
     uint32_t *order;
-    double   dearest, cheapest; /* mean cost of never and always leaving */
+    double   dearest, cheapest; /* mean costs that settings lie below, and of always leaving */
     uint32_t last_scorer, first_scorer;
 } building;
 
 /* ---- Levels --------------------------------------------------------------------------- */
 
-static double level_width(const building *b)
+/* Levels are even in the root of the cost above always leaving: narrow where accuracy falls steeply, so that a
+ * small budget is not left a fifth unspent. The last is always leaving; level k holds the costs below the floor
+ * of k - 1 down to its own, and of those a scorer's highest. */
+static double floor_of(const building *b, uint32_t level)
 {
-    return (b->dearest - b->cheapest) / (LN__MAX_SETTINGS - 1);
+    double root = 1.0 - (double)level / (LN__MAX_SETTINGS - 1);
+
+    return b->cheapest + (b->dearest - b->cheapest) * root * root;
 }
 
-/* Level 0 is never leaving, the last always; level k holds the costs from k - 1 to k widths below never
- * leaving, and of those a scorer's highest. */
 static uint32_t level_of(const building *b, double cost)
 {
-    double width = level_width(b);
-    double at = width > 0 ? ceil((b->dearest - cost) / width - 1e-9) : 0;
+    double range = b->dearest - b->cheapest, above = fmax(0, cost - b->cheapest);
+    double at = range > 0 ? ceil((LN__MAX_SETTINGS - 1) * (1.0 - sqrt(above / range)) - 1e-9) : 0;
 
     return at < 1 ? 1 : at > LN__MAX_SETTINGS - 1 ? LN__MAX_SETTINGS - 1 : (uint32_t)at;
 }
@@ -251,8 +254,8 @@ typedef struct bracket { double above, below, slack; } bracket;
 
 static bracket bracket_at(const building *b, uint32_t level)
 {
-    double width = level_width(b), cost = b->dearest - (level - 0.5) * width;
-    bracket n = { INFINITY, -INFINITY, fmax(0, width) };
+    double top = floor_of(b, level - 1), floor = floor_of(b, level), cost = 0.5 * (top + floor);
+    bracket n = { INFINITY, -INFINITY, top - floor };
 
     for (uint32_t s = 0; s < b->task->n_scorers; s++) {
         double meant = b->task->scorer[s].meant;
@@ -348,8 +351,6 @@ static void choose(const building *b, ln__settings *out)
         ln__setting *s = next_setting(out, (uint32_t)scorer);
         fill_thresholds(b, s->threshold, s->scorer, &b->offers[place_of((uint32_t)scorer, level)]);
         judge_setting(b, s);
-        if (s->cost >= b->task->plain)
-            out->count--;
     }
     add_constant(b, out, b->first_scorer, -1.0);
 }
@@ -366,7 +367,7 @@ static void find_ends(building *b)
         if (t->scorer[s].cost[0] < t->scorer[b->first_scorer].cost[0])
             b->first_scorer = s;
     }
-    b->dearest = t->scorer[b->last_scorer].cost[t->exits];
+    b->dearest = fmin(t->plain, t->scorer[b->last_scorer].cost[t->exits]);
     b->cheapest = t->scorer[b->first_scorer].cost[0];
 }
 

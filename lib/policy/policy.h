@@ -161,7 +161,7 @@ typedef struct ln__setting {
 } ln__setting;
 
 /* The settings of a policy by falling cost: the first never leaves early, the last leaves at exit 0 always, those
- * between are spaced evenly by mean cost (fewer where scores are tied). Of several scorers, at each cost the
+ * between are spaced evenly by the root of what they cost above that, from `plain` down (fewer where scores are tied). Of several scorers, at each cost the
  * most accurate of those meant for the nearest cost on either side, or for none, judged with its neighbouring settings, so that chance
  * decides less. */
 typedef struct ln__settings {
