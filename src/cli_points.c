@@ -1,4 +1,4 @@
-/* cli_points.c - the exits and operating points that a model holds, as tables. */
+/* cli_points.c - the exits and operating points that a model holds. */
 #include "tool.h"
 
 const char *exit_name(const ln_model *model, uint32_t exit)
@@ -18,6 +18,23 @@ const char *cost_name(int32_t cost)
 const char *head_name(int32_t head)
 {
     return head == LN_HEAD_CONV ? "conv" : head == LN_HEAD_FLATTEN ? "flatten" : "pool";
+}
+
+static const char *gate_input_name(int32_t input)
+{
+    return input == LN_GATE_BOTH ? "both" : input == LN_GATE_FEATURES ? "features" : "stats";
+}
+
+static const char *objective_name(int32_t objective)
+{
+    static const char *const names[] = { "induction", "leenet", "right", "no-regret" };
+
+    return names[objective];
+}
+
+static const char *price_name(int32_t price)
+{
+    return price == LN_PRICE_CROSS_ENTROPY ? "ce" : "error";
 }
 
 static void cell_head(table *t, const ln_exit_info *e)
@@ -104,4 +121,72 @@ void print_points(const ln_model *model)
         target_print(stdout, &target);
         printf("\n");
     }
+}
+
+static bool same_gates(const ln_point_info *a, const ln_point_info *b)
+{
+    return a->gate_input == b->gate_input && a->gate_hidden == b->gate_hidden && a->objective == b->objective &&
+           a->price == b->price && a->same_rows == b->same_rows;
+}
+
+static void print_kind(uint32_t first, uint32_t last, const ln_point_info *p)
+{
+    printf(first == last ? "gates of point %u: " : "gates of points %u to %u: ", first, last);
+    printf("--gate %s, ", gate_input_name(p->gate_input));
+    if (p->gate_hidden)
+        printf("%u hidden", p->gate_hidden);
+    else
+        printf("linear");
+    if (p->objective >= 0)
+        printf(", --objective %s, --price %s", objective_name(p->objective), price_name(p->price));
+    printf("%s\n", p->same_rows ? "; learned from the heads' own rows, so their figures promise too much" : "");
+}
+
+void print_gates(const ln_model *model)
+{
+    ln_point_info of = LN_POINT_INFO_INIT, next = LN_POINT_INFO_INIT;
+    uint32_t points = ln_model_point_count(model);
+
+    for (uint32_t first = 0, last; first < points; first = last + 1) {
+        if (ln_point_get_info(model, first, &of, NULL) < 0)
+            return;
+        for (last = first; last + 1 < points; last++)
+            if (ln_point_get_info(model, last + 1, &next, NULL) < 0 || !same_gates(&of, &next))
+                break;
+        if (of.gate_input >= 0)
+            print_kind(first, last, &of);
+    }
+}
+
+static void json_gates(json *j, const ln_point_info *p)
+{
+    json_open(j, "gates", '{');
+    json_text(j, "input", gate_input_name(p->gate_input));
+    json_whole(j, "hidden", p->gate_hidden);
+    if (p->objective >= 0) {
+        json_text(j, "objective", objective_name(p->objective));
+        json_text(j, "price", price_name(p->price));
+        json_bool(j, "same_rows", p->same_rows);
+    }
+    json_close(j, '}');
+}
+
+void json_point(json *j, const ln_model *model, uint32_t point)
+{
+    ln_point_info p = LN_POINT_INFO_INIT;
+
+    if (ln_point_get_info(model, point, &p, NULL) < 0)
+        return;
+    json_whole(j, "point", point);
+    json_text(j, "policy", ln_policy_name(p.policy));
+    json_real(j, "alpha", p.alpha);
+    json_bool(j, "moved", p.moved);
+    json_text(j, "cost", cost_name(p.cost));
+    if (p.gate_input >= 0)
+        json_gates(j, &p);
+    json_open(j, "thresholds", '[');
+    for (uint32_t e = 0; e < ln_model_exit_count(model); e++)
+        json_real(j, NULL, ln_point_threshold(model, point, e));
+    json_close(j, ']');
+    json_expected(j, &p);
 }

@@ -160,20 +160,8 @@ static void json_points(json *j, const facts *f)
 
     json_open(j, "points", '[');
     for (uint32_t i = 0; i < f->info.points; i++) {
-        ln_point_info p = LN_POINT_INFO_INIT;
-        if (ln_point_get_info(f->model, i, &p, NULL) < 0)
-            break;
         json_open(j, NULL, '{');
-        json_whole(j, "point", i);
-        json_text(j, "policy", ln_policy_name(p.policy));
-        json_real(j, "alpha", p.alpha);
-        json_bool(j, "moved", p.moved);
-        json_text(j, "cost", cost_name(p.cost));
-        json_open(j, "thresholds", '[');
-        for (uint32_t x = 0; x < f->info.exits; x++)
-            json_real(j, NULL, ln_point_threshold(f->model, i, x));
-        json_close(j, ']');
-        json_expected(j, &p);
+        json_point(j, f->model, i);
         json_close(j, '}');
     }
     json_close(j, ']');
@@ -287,6 +275,7 @@ static void print_tables(const facts *f)
     if (f->info.points) {
         printf("\n");
         print_points(f->model);
+        print_gates(f->model);
     }
 }
 

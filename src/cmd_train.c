@@ -268,17 +268,10 @@ static void save_partial(job *b)
 static void print_points_json(const ln_model *model)
 {
     for (uint32_t i = 0; i < ln_model_point_count(model); i++) {
-        ln_point_info p = LN_POINT_INFO_INIT;
         json j;
-        if (ln_point_get_info(model, i, &p, NULL) < 0)
-            break;
+
         json_start(&j, stdout);
-        json_whole(&j, "point", i);
-        json_text(&j, "policy", ln_policy_name(p.policy));
-        json_real(&j, "alpha", p.alpha);
-        json_bool(&j, "moved", p.moved);
-        json_text(&j, "cost", cost_name(p.cost));
-        json_expected(&j, &p);
+        json_point(&j, model, i);
         json_finish(&j);
     }
 }

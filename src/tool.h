@@ -279,6 +279,8 @@ const char *cost_name(int32_t cost);                /* "time", "params", "macs" 
 void        print_exits(const ln_model *model);
 void        cell_point(table *t, const ln_point_info *info);    /* its alpha or policy, and whether it was moved */
 void        print_points(const ln_model *model);
+void        print_gates(const ln_model *model);     /* what the points' gates read and learned by, a line for each kind */
+void        json_point(json *j, const ln_model *model, uint32_t point);    /* its fields; the caller opens and closes the object */
 
 /* ---- Judging on labelled rows (cli_judge.c) ------------------------------- */
 

@@ -147,6 +147,8 @@ static void saved_is_the_same(int32_t head, int32_t gate, uint32_t chained)
         OK(ln_point_get_info(model, p, &one, &err));
         OK(ln_point_get_info(again, p, &two, &err));
         ck_assert_mem_eq(&one, &two, sizeof one);
+        ck_assert(two.gate_input == gate && two.gate_hidden > 0 && two.objective == LN_OBJECTIVE_LEENET && two.price == LN_PRICE_ERROR &&
+                  two.same_rows == 0);
         ck_assert_double_eq(ln_point_threshold(model, p, 1), ln_point_threshold(again, p, 1));
         answers(model, p, 1, 4, x, row, ROWS, 4, before, a);
         answers(again, p, 1, 4, x, row, ROWS, 4, after, b);

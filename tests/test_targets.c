@@ -149,6 +149,8 @@ START_TEST(a_setting_becomes_a_point)
         OK(ln_setting_get(again, policies[i], index, &s, &err));
         OK(ln_point_get_info(again, first + i, &p, &err));
         OK(ln_point_get_info(again, s.point, &of, &err));
+        ck_assert(p.gate_input == of.gate_input && p.gate_hidden == of.gate_hidden && p.objective == of.objective && p.price == of.price);
+        ck_assert(p.gate_input == (policies[i] == LN_POLICY_GATE ? LN_GATE_STATISTICS : -1));
         ck_assert(p.moved == 1 && of.moved == 0 && p.policy == policies[i] && p.alpha == of.alpha && p.rows == s.rows && p.accuracy == s.accuracy &&
                   p.plain_accuracy == s.plain_accuracy && p.macs_share == s.macs_share && p.time_share == s.time_share);
         OK(ln_answers_replay(answers, policies[i], index, by_setting, NULL, &err));
@@ -489,6 +491,12 @@ START_TEST(gates_on_other_statistics_are_refused)
     *key = '2';
     FAILS(LN_E_FORMAT, ln_model_load_memory(&again, bytes, size, NULL, &err));
     ck_assert_msg(strstr(err.text, ".moved is '2'"), "%s", err.text);
+    *key = '1';
+    for (key = find(bytes, size, ".learned") + strlen(".learned"); *key != '0'; key++)
+        ;
+    *key = '4';
+    FAILS(LN_E_FORMAT, ln_model_load_memory(&again, bytes, size, NULL, &err));
+    ck_assert_msg(strstr(err.text, ".learned: objective 4"), "%s", err.text);
     free(bytes);
     unlink(path);
     ln_model_free(model);

@@ -607,8 +607,12 @@ typedef struct ln_point_info {
     double   params_share, macs_share, time_share;
     int32_t  policy;            /* LN_POLICY_*; alpha is 0 for all but GATE */
     uint32_t moved;             /* 1: its thresholds are a setting's (ln_point_add_setting), not those its alpha asked for */
+    int32_t  gate_input;        /* LN_GATE_*; -1: not GATE, which has nothing below either */
+    uint32_t gate_hidden;       /* width of the gates' hidden layer, those of all folds side by side; 0: linear */
+    int32_t  objective, price;  /* LN_OBJECTIVE_*, LN_PRICE_* that its gates learned by; -1: the file does not say */
+    uint32_t same_rows;         /* 1: its gates learned from the heads' own rows, and the figures are of those */
 } ln_point_info;
-#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0 }
+#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0 }
 
 LN_API ln_status ln_point_get_info(const ln_model *model, uint32_t point, ln_point_info *out, ln_error *err);
 

@@ -121,7 +121,8 @@ ln_status ln__model_add_setting(ln_model *model, int32_t policy, uint32_t index,
     memcpy(point.shares, ln__setting_shares(model, s), (model->n_exits + 1) * sizeof *point.shares);
     point.measured = (ln_point_info){ .struct_size = sizeof point.measured, .alpha = from->alpha, .cost = from->cost, .rows = s->rows,
                                       .accuracy = s->accuracy, .plain_accuracy = s->plain_accuracy, .params_share = s->params_share,
-                                      .macs_share = s->macs_share, .time_share = s->time_share, .policy = policy, .moved = 1 };
+                                      .macs_share = s->macs_share, .time_share = s->time_share, .policy = policy, .moved = 1, .objective = from->measured.objective,
+                                      .price = from->measured.price, .same_rows = from->measured.same_rows };
     st = ln__model_add_point(model, &point, err);
     ln__point_free(&point, &model->ctx);
     return st;

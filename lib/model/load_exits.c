@@ -209,6 +209,30 @@ static ln_status read_moved(ln__point *point, const ln_model *model, uint32_t p,
     return LN_OK;
 }
 
+/* Absent in files that were trained before this was kept. */
+static ln_status read_learned(ln__point *point, const ln_model *model, uint32_t p, ln_error *err)
+{
+    ln_point_info *m = &point->measured;
+    double v[3];
+    char key[64];
+
+    snprintf(key, sizeof key, LN__KEY_POINT "%u.learned", p);
+    const char *text = ln__onnx_metadata(model->onnx, key);
+    m->objective = m->price = -1;
+    if (!text)
+        return LN_OK;
+    ln_status st = ln__format_numbers(v, 3, text, key, model->path, err);
+    if (st < 0)
+        return st;
+    if (!ln__format_whole(v[0], LN_OBJECTIVE_INDUCTION, LN_OBJECTIVE_NO_REGRET) ||
+        !ln__format_whole(v[1], LN_PRICE_ERROR, LN_PRICE_CROSS_ENTROPY) || !ln__format_whole(v[2], 0, 1))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s: objective %g, price %g or same rows %g is not known", model->path, key, v[0], v[1], v[2]);
+    m->objective = (int32_t)v[0];
+    m->price = (int32_t)v[1];
+    m->same_rows = (uint32_t)v[2];
+    return LN_OK;
+}
+
 static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
 {
     ln__point point = { 0 };
@@ -249,6 +273,8 @@ static ln_status read_point(ln_model *model, uint32_t p, ln_error *err)
         st = read_shares(&point, model, p, err);
     if (st == LN_OK)
         st = read_moved(&point, model, p, err);
+    if (st == LN_OK)
+        st = read_learned(&point, model, p, err);
     if (st == LN_OK)
         st = ln__model_add_point(model, &point, err);
     ln__point_free(&point, &model->ctx);

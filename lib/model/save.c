@@ -109,6 +109,10 @@ static void save_point(saving *s, uint32_t p)
         snprintf(key, sizeof key, LN__KEY_POINT "%u.moved", p);
         ln__onnx_set_metadata(s->edit, key, "1");
     }
+    if (m->objective >= 0) {
+        snprintf(key, sizeof key, LN__KEY_POINT "%u.learned", p);
+        set_numbers(s, key, (double[]){ m->objective, m->price, m->same_rows }, 3);
+    }
     snprintf(key, sizeof key, LN__KEY_POINT "%u.thresholds", p);
     set_numbers(s, key, point->gates.threshold, point->gates.exits);
     if (!point->has_shares)

@@ -204,7 +204,9 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
     for (size_t r = 0; r < rows; r++)
         right += job->right[r * (model->n_exits + 1) + model->n_exits];
     *m = (ln_point_info){ .struct_size = sizeof *m, .alpha = point->alpha, .cost = point->cost, .rows = (uint32_t)rows,
-                          .accuracy = outcome->accuracy, .plain_accuracy = (double)right / (double)rows };
+                          .accuracy = outcome->accuracy, .plain_accuracy = (double)right / (double)rows,
+                          .objective = job->options.objective, .price = job->options.price,
+                          .same_rows = job->options.same_rows != 0 };
     point->has_shares = true;
     for (uint32_t e = 0; e <= model->n_exits; e++) {
         point->shares[e] = outcome->share[e];
