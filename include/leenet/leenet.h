@@ -765,7 +765,7 @@ typedef struct ln_target {
 #define LN_TARGET_INIT { sizeof(ln_target), LN_POLICY_GATE, LN_COST_TIME, 0.0, -1.0, 0.0, LN_AGAINST_LABELS, 0 }
 
 /* The setting that a target leads to. With a budget, the most accurate one
- * expected to keep it; with max_drop, the cheapest one certified, by a test that
+ * expected to keep it, judged with its neighbours on the curve; with max_drop, the cheapest one certified, by a test that
  * is valid for any number of rows (docs/methods.md); with both, the most accurate
  * certified one that keeps the budget. LN_UNCERTIFIED: the calibration rows do
  * not allow it. *out is then the setting that never leaves early and

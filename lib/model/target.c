@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { REACH = 4 };             /* neighbours either side that speak for a setting */
+
 double ln__setting_cost(const ln_setting *s, int32_t cost)
 {
     return cost == LN_COST_PARAMS ? s->params_share : cost == LN_COST_MACS ? s->macs_share : s->time_share;
@@ -52,20 +54,26 @@ static uint32_t certified(const ln__curve *curve, const ln_target *t)
     return passed;
 }
 
-/* Asked for a drop alone: the cheapest; with a budget: the most accurate that is expected within. NULL: none within. */
+/* Asked for a drop alone: the cheapest; with a budget: the most accurate that is expected within, judged with its
+ * neighbours, so that chance decides less. NULL: none within. */
 static const ln_setting *choose(const ln__curve *curve, uint32_t count, const ln_target *t)
 {
     const ln_setting *best = NULL;
+    double accuracy[LN__MAX_SETTINGS], best_standing = 0;
 
+    for (uint32_t i = 0; i < curve->count; i++)
+        accuracy[i] = curve->setting[i].accuracy;
     for (uint32_t i = 0; i < count; i++) {
         const ln_setting *s = &curve->setting[i];
-        double cost = ln__setting_cost(s, t->cost);
+        double cost = ln__setting_cost(s, t->cost), standing = ln__mean_around(accuracy, curve->count, i, REACH);
         if (t->budget > 0 && cost > t->budget)
             continue;
         bool cheaper = !best || cost < ln__setting_cost(best, t->cost);
-        bool better = !best || s->accuracy > best->accuracy || (s->accuracy == best->accuracy && cheaper);
-        if (t->budget > 0 ? better : cheaper)
-            best = s;
+        bool better = !best || standing > best_standing || (standing == best_standing && cheaper);
+        if (t->budget > 0 ? !better : !cheaper)
+            continue;
+        best = s;
+        best_standing = standing;
     }
     return best;
 }
