@@ -2,11 +2,12 @@
 """Trains exits on one of the reference networks and prints its trade-off as Markdown.
 
   bench/accuracy.py NETWORK [--leenet BINARY] [--shared FOLDER] [--work FOLDER] [--recipe leenet]
-                    [--train-only] [-- FLAGS FOR leenet train ...]
+                    [--csv FILE] [--train-only] [-- FLAGS FOR leenet train ...]
 
 NETWORK: resnet50, mobilenet, squeezenet, cifar10, cifar100. Accuracy and shares are of all judged rows, which
 neither heads nor gates have seen; the times of the other row and thread counts are of a fifth of them. Everything
-printed comes from `leenet train` and `leenet eval --json`; the commands are printed with it.
+printed comes from `leenet train` and `leenet eval --json`; the commands are printed with it. --csv writes what
+docs/tradeoff.gp draws.
 """
 import argparse
 import json
@@ -54,6 +55,13 @@ def evaluate(o, model, data, rows, threads, log):
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
+def write_csv(path, points):
+    with open(path, "w") as f:
+        f.write("alpha,time_share,accuracy,plain_accuracy\n")
+        for r in sorted(points, key=lambda r: -r["ms_per_row"]):
+            f.write("%g,%.4f,%.4f,%.4f\n" % (r["alpha"], r["ms_per_row"] / r["plain_ms_per_row"], r["accuracy"], r["plain_accuracy"]))
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("network", choices=NETWORKS)
@@ -62,6 +70,7 @@ def main():
     p.add_argument("--models", help="folder of unpacked networks (default: where data/unpack puts them)")
     p.add_argument("--work", default="build/bench")
     p.add_argument("--recipe", choices=["leenet"])
+    p.add_argument("--csv")
     p.add_argument("--train-only", action="store_true", help="one evaluation, rows 1 and one thread")
     p.add_argument("flags", nargs="*")
     o = p.parse_args()
@@ -81,6 +90,8 @@ def main():
     _, seconds = run(train + o.flags + ["--quiet", "-o", out], log)
     judge = os.path.join(o.shared, net["judge"])
     main_points = evaluate(o, out, judge, 1, 1, log)
+    if o.csv:
+        write_csv(o.csv, main_points)
     times = {} if o.train_only else {
         (r, t): evaluate(o, out, judge + ":part=0/5", r, t, log) for r, t in ((1, 2), (32, 1), (32, 2))}
     first = main_points[0]

@@ -1,5 +1,5 @@
-# The picture in README.md: gnuplot docs/tradeoff.gp. tradeoff.csv has what `leenet eval --json` said for the
-# ResNet-50 table of accuracy.md; the authors' figures are from the LEENet project.
+# The picture in README.md: gnuplot docs/tradeoff.gp. bench/accuracy.py resnet50 --csv docs/tradeoff.csv
+# writes the data with the table of accuracy.md; the authors' figures are from the LEENet project.
 set datafile separator ","
 set terminal svg size 640,360 font "sans,13" background rgb "white"
 set output "docs/tradeoff.svg"
