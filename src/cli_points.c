@@ -132,14 +132,10 @@ static bool same_gates(const ln_point_info *a, const ln_point_info *b)
 static void print_kind(uint32_t first, uint32_t last, const ln_point_info *p)
 {
     printf(first == last ? "gates of point %u: " : "gates of points %u to %u: ", first, last);
-    printf("--gate %s, ", gate_input_name(p->gate_input));
-    if (p->gate_hidden)
-        printf("%u hidden", p->gate_hidden);
-    else
-        printf("linear");
+    printf("--gate %s", gate_input_name(p->gate_input));
     if (p->objective >= 0)
-        printf(", --objective %s, --price %s", objective_name(p->objective), price_name(p->price));
-    printf("%s\n", p->same_rows ? "; learned from the heads' own rows, so their figures promise too much" : "");
+        printf(" --gate-hidden %u --objective %s --price %s", p->gate_hidden, objective_name(p->objective), price_name(p->price));
+    printf("%s\n", p->same_rows ? "; learned from the heads' own rows, so the figures promise too much" : "");
 }
 
 void print_gates(const ln_model *model)
@@ -162,8 +158,8 @@ static void json_gates(json *j, const ln_point_info *p)
 {
     json_open(j, "gates", '{');
     json_text(j, "input", gate_input_name(p->gate_input));
-    json_whole(j, "hidden", p->gate_hidden);
     if (p->objective >= 0) {
+        json_whole(j, "hidden", p->gate_hidden);
         json_text(j, "objective", objective_name(p->objective));
         json_text(j, "price", price_name(p->price));
         json_bool(j, "same_rows", p->same_rows);

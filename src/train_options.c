@@ -180,6 +180,18 @@ void train_start(train_settings *s)
                            .weight_decay = -1, .target = TARGET_FLAGS_INIT, .preprocess = PREPROCESS_FLAGS_INIT };
 }
 
+/* `gate` is among the policies that compare takes; gates are trained in any case. */
+static void leave_out_gates(train_settings *s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->n_policies; i++)
+        if (s->policy[i] != LN_POLICY_GATE)
+            s->policy[kept++] = s->policy[i];
+    s->n_policies = kept;
+    s->policies = kept ? s->policies : NULL;
+}
+
 int train_complete(train_settings *s, const char *command)
 {
     int code;
@@ -197,8 +209,10 @@ int train_complete(train_settings *s, const char *command)
         return cli_wrong(command, "--gate-epochs %u: linear gates on statistics are fitted without epochs; gates that have some read features "
                          "(--gate features or both), have a --gate-hidden of 1 or more, or learn by --objective leenet", s->gate_epochs);
     code = train_read_places(s);
-    if (code == TOOL_DONE && s->policies && strcmp(s->policies, "all") != 0)
+    if (code == TOOL_DONE && s->policies && strcmp(s->policies, "all") != 0) {
         code = policies_read(s->policy, &s->n_policies, command, s->policies);
+        leave_out_gates(s);
+    }
     return code == TOOL_DONE ? train_read_alphas(s) : code;
 }
 

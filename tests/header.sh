@@ -27,6 +27,10 @@ done
 sed -n 's/^#include //p' include/leenet/leenet.h | grep -v -E '^<std(def|int)\.h>$' > "$work/includes"
 judge "leenet.h includes stddef.h and stdint.h only" "$work/includes"
 
+# A field added behind padding would not change a struct's size, by which the library knows whether its caller has it.
+"$CC" -std=c11 -Iinclude -fsyntax-only -Wpadded "$work/alone.c" 2>&1 | grep 'padding struct size' > "$work/padded"
+judge "no public struct ends in padding" "$work/padded"
+
 # Sizes that cross the ABI in arrays or in the caller's memory never change.
 cat > "$work/frozen.c" <<'C'
 #include <leenet/leenet.h>

@@ -162,6 +162,9 @@ json "a line a point" "len(d) == 1 and d[0]['cost'] == 'params' and d[0]['expect
 says "info warns of figures of such a recipe" 0 "^gates of point 0: .*promise too much$" "$LEENET" info "$work/leenet.onnx"
 cp "$work/log.json" "$work/lines"
 json "the log is JSON lines" "{'head', 'gates'} <= {p['stage'] for p in d} and all(p['seconds'] >= 0 for p in d)"
+run "train takes gate among the policies" "$LEENET" train $model --data $pictures:part=0/2 --exits even:1 --alpha 0.5 --epochs 1 --folds 2 \
+    --no-tune --policies gate,margin -o "$work/gate.onnx" --json -q
+json "and trains the others" "[p['policy'] for p in d] == ['gate', 'margin']"
 run "train with convolutional heads" "$LEENET" train $model --data $pictures --head conv --channels 8 --cells 2 --exits even:1 \
     --alpha 0.5 --epochs 1 --folds 2 --no-tune --threads 1 -o "$work/conv.onnx" -q
 run "info --json of convolutional heads" "$LEENET" info "$work/conv.onnx" --json
@@ -235,7 +238,7 @@ says "train of a value that is not there" 1 "no-such-value" \
     "$LEENET" train $model --data $pictures --exits no-such-value -o "$work/x.onnx" --no-tune
 
 says "info of the result" 0 "default$" "$LEENET" info "$early"
-says "info tells what gates are" 0 "^gates of points 0 to 1: --gate stats, linear, --objective induction, --price error$" "$LEENET" info "$early"
+says "info tells what gates are" 0 "^gates of points 0 to 1: --gate stats --gate-hidden 0 --objective induction --price error$" "$LEENET" info "$early"
 run "info --json of the result" "$LEENET" info "$early" --json
 json "has names, exits and points" "d[0]['class_names'] == ['bar-lying', 'bar-standing', 'disc'] and len(d[0]['exits']) == 2
     and all(e['trained'] for e in d[0]['exits']) and [len(p['thresholds']) for p in d[0]['points']] == [2, 2]

@@ -1,4 +1,4 @@
-#include "model/model.h"
+#include "policy/policy.h"
 
 #include <check.h>
 #include <math.h>
@@ -254,34 +254,6 @@ START_TEST(geometric_schedules_are_geometric)
 }
 END_TEST
 
-/* A budget's setting is judged with its neighbours: one lucky setting does not win, a real optimum does. */
-START_TEST(a_lucky_setting_is_not_chosen)
-{
-    enum { COUNT = 40 };
-    ln_setting settings[COUNT];
-    double thresholds[COUNT] = { 0 };
-    ln_model *model = calloc(1, sizeof *model);
-    ln_target target = LN_TARGET_INIT;
-    const ln_setting *chosen;
-    uint64_t rows;
-
-    for (uint32_t i = 0; i < COUNT; i++)
-        settings[i] = (ln_setting){ .struct_size = sizeof settings[i], .index = i, .rows = 1000, .plain_accuracy = 0.9,
-                                    .accuracy = 0.9 - 0.002 * i, .time_share = 1 - 0.02 * i };
-    model->n_exits = 1;
-    model->curves[LN_POLICY_GATE] = (ln__curve){ COUNT, settings, thresholds, NULL };
-    target.budget = 0.71;       /* from setting 15 on */
-    settings[18].accuracy += 0.01;
-    ck_assert_int_eq(ln__target_resolve(model, &target, &chosen, &rows, NULL), LN_OK);
-    ck_assert_uint_eq(chosen->index, 15);
-    for (uint32_t i = 23; i <= 27; i++)
-        settings[i].accuracy += 0.05;
-    ck_assert_int_eq(ln__target_resolve(model, &target, &chosen, &rows, NULL), LN_OK);
-    ck_assert(chosen->index >= 23 && chosen->index <= 27);
-    free(model);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("policy curve");
@@ -295,7 +267,6 @@ int main(void)
     tcase_add_test(core, scorers_meant_for_near_costs_are_taken);
     tcase_add_test(core, quantiles_give_the_wanted_shares);
     tcase_add_test(core, geometric_schedules_are_geometric);
-    tcase_add_test(core, a_lucky_setting_is_not_chosen);
     suite_add_tcase(suite, core);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api_calls.h"
+#include "model/model.h"
 
 static void train_gates(ln_model *model, ln_data *data, const double *alphas, size_t n)
 {
@@ -149,7 +150,6 @@ START_TEST(a_setting_becomes_a_point)
         OK(ln_setting_get(again, policies[i], index, &s, &err));
         OK(ln_point_get_info(again, first + i, &p, &err));
         OK(ln_point_get_info(again, s.point, &of, &err));
-        ck_assert(p.gate_input == of.gate_input && p.gate_hidden == of.gate_hidden && p.objective == of.objective && p.price == of.price);
         ck_assert(p.gate_input == (policies[i] == LN_POLICY_GATE ? LN_GATE_STATISTICS : -1));
         ck_assert(p.moved == 1 && of.moved == 0 && p.policy == policies[i] && p.alpha == of.alpha && p.rows == s.rows && p.accuracy == s.accuracy &&
                   p.plain_accuracy == s.plain_accuracy && p.macs_share == s.macs_share && p.time_share == s.time_share);
@@ -184,6 +184,51 @@ START_TEST(a_setting_becomes_a_point)
 END_TEST
 
 /* The counts are those of sessions that use the setting. */
+/* What gates learned by goes with their settings, and other policies have nothing of it, trained once or again. */
+START_TEST(points_know_how_they_were_trained)
+{
+    static const double alpha = 0.5;
+    static const int32_t policy = LN_POLICY_PATIENCE;
+    ln_model *model = trained();
+    ln_gate_options g = LN_GATE_OPTIONS_INIT;
+    ln_policy_options o = LN_POLICY_OPTIONS_INIT;
+    ln_data *other = open_rows(DATA ":part=1/2");
+    ln_point_info p = LN_POINT_INFO_INIT;
+    uint32_t added = 0;
+
+    g.alphas = &alpha;
+    g.n_alphas = 1;
+    g.input = LN_GATE_BOTH;
+    g.hidden = 3;
+    g.objective = LN_OBJECTIVE_RIGHT;
+    g.price = LN_PRICE_CROSS_ENTROPY;
+    g.same_rows = 1;
+    g.epochs = 2;
+    g.cost = LN_COST_MACS;
+    OK(ln_gate_train(model, other, &g, &err));      /* not the heads' rows, whatever is asked for */
+    OK(ln_point_get_info(model, ln_model_point_count(model) - 1, &p, &err));
+    ck_assert_uint_eq(p.same_rows, 0);
+    ck_assert(p.gate_input == LN_GATE_BOTH && p.gate_hidden == 3 && p.objective == LN_OBJECTIVE_RIGHT && p.price == LN_PRICE_CROSS_ENTROPY);
+    OK(ln_point_add_setting(model, LN_POLICY_GATE, 1, &added, &err));
+    ln_setting s = setting(model, 1);
+    ln_point_info from = LN_POINT_INFO_INIT, of = LN_POINT_INFO_INIT;
+    OK(ln_point_get_info(model, s.point, &from, &err));
+    OK(ln_point_get_info(model, added, &of, &err));
+    ck_assert(of.objective == from.objective && of.price == from.price && of.gate_hidden == from.gate_hidden &&
+              of.gate_input == from.gate_input && from.objective == LN_OBJECTIVE_RIGHT);
+    o.policies = &policy;
+    o.n_policies = 1;
+    OK(ln_policy_train(model, other, &o, &err));    /* in place of the one it had */
+    for (uint32_t i = 0; i < ln_model_point_count(model); i++) {
+        OK(ln_point_get_info(model, i, &p, &err));
+        if (p.policy != LN_POLICY_GATE)
+            ck_assert(p.gate_input == -1 && p.objective == -1 && p.price == -1 && p.gate_hidden == 0 && p.same_rows == 0);
+    }
+    ln_data_free(other);
+    ln_model_free(model);
+}
+END_TEST
+
 START_TEST(calibration_counts_what_sessions_answer)
 {
     enum { MOST = 400 };
@@ -288,6 +333,66 @@ START_TEST(targets_lead_to_settings)
     t.policy = LN_POLICY_MARGIN;
     FAILS(LN_E_STATE, ln_target_resolve(model, &t, &s, NULL, &err));
     ln_model_free(model);
+}
+END_TEST
+
+enum { SETTINGS = 40 };
+
+/* A model of nothing but settings; the budget's is returned. */
+static uint32_t chosen_of(ln_setting *settings, uint32_t count, double budget)
+{
+    double thresholds[SETTINGS] = { 0 };
+    ln_model *model = calloc(1, sizeof *model);
+    ln_target target = LN_TARGET_INIT;
+    ln_setting chosen = LN_SETTING_INIT;
+
+    model->n_exits = 1;
+    model->curves[LN_POLICY_GATE] = (ln__curve){ count, settings, thresholds, NULL };
+    target.budget = budget;
+    OK(ln_target_resolve(model, &target, &chosen, NULL, &err));
+    free(model);
+    return chosen.index;
+}
+
+static void fill_settings(ln_setting *s, double slope)
+{
+    for (uint32_t i = 0; i < SETTINGS; i++)
+        s[i] = (ln_setting){ .struct_size = sizeof *s, .index = i, .rows = 1000, .plain_accuracy = 0.9, .accuracy = 0.9 - slope * i,
+                             .time_share = 1 - 0.02 * i };
+}
+
+START_TEST(budgets_take_what_is_accurate_with_its_neighbours)
+{
+    ln_setting s[SETTINGS], few[4];
+
+    fill_settings(s, 0.002);
+    s[18].accuracy += 0.01;     /* luck */
+    ck_assert_uint_eq(chosen_of(s, SETTINGS, 0.71), 15);
+    for (uint32_t i = 23; i <= 27; i++)
+        s[i].accuracy += 0.05;
+    uint32_t chosen = chosen_of(s, SETTINGS, 0.71);
+    ck_assert_msg(chosen >= 23 && chosen <= 27, "%u", chosen);
+    /* Equally accurate: the cheapest, whatever the sums round to. */
+    for (int k = 1; k < 1000; k++) {
+        fill_settings(s, 0);
+        for (uint32_t i = 0; i < SETTINGS; i++)
+            s[i].accuracy = i <= 30 ? k / 1000.0 : 0;
+        chosen = chosen_of(s, SETTINGS, 1.5);
+        ck_assert_msg(chosen >= 24 && chosen <= 30, "%u of plateau %d", chosen, k);
+        for (uint32_t i = 31; i < SETTINGS; i++)
+            s[i].accuracy = k / 1000.0;
+        ck_assert_uint_eq(chosen_of(s, SETTINGS, 1.5), SETTINGS - 1);
+    }
+    /* Settings far apart do not speak for each other. */
+    fill_settings(s, 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        few[i] = s[i];
+        few[i].accuracy = (double[]){ 0.70, 0.72, 0.73, 0.40 }[i];
+        few[i].time_share = (double[]){ 1, 0.8, 0.5, 0.2 }[i];
+    }
+    ck_assert_uint_eq(chosen_of(few, 4, 1), 2);
+    ck_assert_uint_eq(chosen_of(few, 4, 0.9), 2);
+    ck_assert_uint_eq(chosen_of(few, 4, 0.4), 3);
 }
 END_TEST
 
@@ -569,8 +674,10 @@ int main(void)
     tcase_set_timeout(core, 600);
     tcase_add_test(core, training_leaves_a_curve_and_files_keep_it);
     tcase_add_test(core, a_setting_becomes_a_point);
+    tcase_add_test(core, points_know_how_they_were_trained);
     tcase_add_test(core, calibration_counts_what_sessions_answer);
     tcase_add_test(core, targets_lead_to_settings);
+    tcase_add_test(core, budgets_take_what_is_accurate_with_its_neighbours);
     tcase_add_test(core, sessions_open_at_a_target);
     tcase_add_test(core, learned_rows_do_not_calibrate);
     tcase_add_test(core, a_model_keeps_its_target);

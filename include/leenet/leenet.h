@@ -406,8 +406,9 @@ typedef struct ln_exit_options {
     uint32_t channels;          /* LN_HEAD_CONV: of the first convolution, at most 1024, the second has twice as many; 0: 64 */
     uint32_t covariance;        /* LN_HEAD_POOL: a head also reads how every two channels vary together, C (C - 1) / 2 numbers:
                                    0: up to 32 channels, 1: always, UINT32_MAX: never */
+    uint32_t reserved;          /* 0 */
 } ln_exit_options;
-#define LN_EXIT_OPTIONS_INIT { sizeof(ln_exit_options), LN_HEAD_POOL, 0, 0, 0, 0 }
+#define LN_EXIT_OPTIONS_INIT { sizeof(ln_exit_options), LN_HEAD_POOL, 0, 0, 0, 0, 0 }
 
 /* Adds an exit behind the value of that name (any value of the network with a
  * row dimension). Exits are numbered by depth, whatever the order they were
@@ -607,12 +608,16 @@ typedef struct ln_point_info {
     double   params_share, macs_share, time_share;
     int32_t  policy;            /* LN_POLICY_*; alpha is 0 for all but GATE */
     uint32_t moved;             /* 1: its thresholds are a setting's (ln_point_add_setting), not those its alpha asked for */
-    int32_t  gate_input;        /* LN_GATE_*; -1: not GATE, which has nothing below either */
-    uint32_t gate_hidden;       /* width of the gates' hidden layer, those of all folds side by side; 0: linear */
-    int32_t  objective, price;  /* LN_OBJECTIVE_*, LN_PRICE_* that its gates learned by; -1: the file does not say */
-    uint32_t same_rows;         /* 1: its gates learned from the heads' own rows, and the figures are of those */
+    int32_t  gate_input;        /* LN_GATE_*; -1: not GATE */
+    int32_t  objective, price;  /* LN_OBJECTIVE_*, LN_PRICE_* that its gates learned by; -1: not GATE, or the file does
+                                   not say and the two below are not known either */
+    uint32_t gate_hidden;       /* width of the hidden layer in each fold's gate; 0: linear */
+    uint32_t same_rows;         /* 1: its gates learned by ln_gate_options.same_rows from what the heads say on their
+                                   own rows, and the figures are of those. 0 does not prove the opposite for rows
+                                   that a loaded model's gates were given */
+    uint32_t reserved;
 } ln_point_info;
-#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0 }
+#define LN_POINT_INFO_INIT { sizeof(ln_point_info), 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 LN_API ln_status ln_point_get_info(const ln_model *model, uint32_t point, ln_point_info *out, ln_error *err);
 

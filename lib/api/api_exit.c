@@ -105,7 +105,13 @@ ln_status ln_point_get_info(const ln_model *model, uint32_t point, ln_point_info
     LN__REQUIRE(out, "ln_point_get_info", err);
     if (point >= model->n_points)
         return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", point, model->n_points);
-    return ln__info_copy(out, &model->points[point].measured, sizeof(ln_point_info), "ln_point_info", err);
+    const ln__gates *gates = &model->points[point].gates;
+    ln_point_info info = model->points[point].measured;
+    bool learned = gates->policy == LN_POLICY_GATE;
+    info.gate_input = learned ? gates->input : -1;
+    if (!learned)
+        info.objective = info.price = -1;
+    return ln__info_copy(out, &info, sizeof info, "ln_point_info", err);
 }
 
 double ln_point_threshold(const ln_model *model, uint32_t point, uint32_t exit)

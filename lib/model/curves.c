@@ -90,7 +90,8 @@ ln_status ln__setting_find(const ln_setting **setting, const double **thresholds
     if (!known(policy))
         return ln__fail(err, LN_E_ARGUMENT, "policy %d has no settings; 0 (LN_POLICY_GATE) to %d have", policy, LN__POLICIES - 1);
     if (count == 0)
-        return ln__fail(err, LN_E_STATE, "the model has no settings of policy '%s'; training its gates, or that policy, makes them", ln_policy_name(policy));
+        return ln__fail(err, LN_E_STATE, "the model has no settings of policy '%s'; %s makes them", ln_policy_name(policy),
+                        policy == LN_POLICY_GATE ? "training its gates" : "ln_policy_train (leenet train --policies)");
     if (index >= count)
         return ln__fail(err, LN_E_ARGUMENT, "setting %u of policy '%s'; there are %u (numbered from 0)", index,
                         ln_policy_name(policy), count);
@@ -122,7 +123,8 @@ ln_status ln__model_add_setting(ln_model *model, int32_t policy, uint32_t index,
     point.measured = (ln_point_info){ .struct_size = sizeof point.measured, .alpha = from->alpha, .cost = from->cost, .rows = s->rows,
                                       .accuracy = s->accuracy, .plain_accuracy = s->plain_accuracy, .params_share = s->params_share,
                                       .macs_share = s->macs_share, .time_share = s->time_share, .policy = policy, .moved = 1, .objective = from->measured.objective,
-                                      .price = from->measured.price, .same_rows = from->measured.same_rows };
+                                      .price = from->measured.price, .gate_hidden = from->measured.gate_hidden,
+                                      .same_rows = from->measured.same_rows };
     st = ln__model_add_point(model, &point, err);
     ln__point_free(&point, &model->ctx);
     return st;

@@ -213,23 +213,26 @@ static ln_status read_moved(ln__point *point, const ln_model *model, uint32_t p,
 static ln_status read_learned(ln__point *point, const ln_model *model, uint32_t p, ln_error *err)
 {
     ln_point_info *m = &point->measured;
-    double v[3];
+    double v[4];
     char key[64];
 
     snprintf(key, sizeof key, LN__KEY_POINT "%u.learned", p);
     const char *text = ln__onnx_metadata(model->onnx, key);
     m->objective = m->price = -1;
-    if (!text)
+    if (!text || point->gates.policy != LN_POLICY_GATE)
         return LN_OK;
-    ln_status st = ln__format_numbers(v, 3, text, key, model->path, err);
+    ln_status st = ln__format_numbers(v, 4, text, key, model->path, err);
     if (st < 0)
         return st;
     if (!ln__format_whole(v[0], LN_OBJECTIVE_INDUCTION, LN_OBJECTIVE_NO_REGRET) ||
-        !ln__format_whole(v[1], LN_PRICE_ERROR, LN_PRICE_CROSS_ENTROPY) || !ln__format_whole(v[2], 0, 1))
-        return ln__fail(err, LN_E_FORMAT, "%s: %s: objective %g, price %g or same rows %g is not known", model->path, key, v[0], v[1], v[2]);
+        !ln__format_whole(v[1], LN_PRICE_ERROR, LN_PRICE_CROSS_ENTROPY) || !ln__format_whole(v[2], 0, 4096) ||
+        !ln__format_whole(v[3], 0, 1))
+        return ln__fail(err, LN_E_FORMAT, "%s: %s: objective %g, price %g, hidden %g or same rows %g is out of range", model->path, key,
+                        v[0], v[1], v[2], v[3]);
     m->objective = (int32_t)v[0];
     m->price = (int32_t)v[1];
-    m->same_rows = (uint32_t)v[2];
+    m->gate_hidden = (uint32_t)v[2];
+    m->same_rows = (uint32_t)v[3];
     return LN_OK;
 }
 

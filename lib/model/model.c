@@ -72,16 +72,6 @@ void ln__model_drop_points(ln_model *model)
     model->n_points = model->default_point = 0;
 }
 
-static void describe_gates(ln_point_info *info, const ln__gates *gates)
-{
-    bool learned = gates->policy == LN_POLICY_GATE;
-
-    info->gate_input = learned ? gates->input : -1;
-    info->gate_hidden = learned ? (uint32_t)gates->gate[0].hidden : 0;
-    if (!learned)
-        info->objective = info->price = -1;
-}
-
 ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err)
 {
     ln__point *grown;
@@ -91,7 +81,6 @@ ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err)
     grown = ln__array(&model->ctx, (size_t)model->n_points + 1, sizeof *grown);
     if (!grown)
         return ln__fail_nomem(err, &model->ctx, sizeof *grown);
-    describe_gates(&point->measured, &point->gates);
     if (model->n_points)
         memcpy(grown, model->points, model->n_points * sizeof *grown);
     grown[model->n_points++] = *point;

@@ -109,9 +109,9 @@ static void save_point(saving *s, uint32_t p)
         snprintf(key, sizeof key, LN__KEY_POINT "%u.moved", p);
         ln__onnx_set_metadata(s->edit, key, "1");
     }
-    if (m->objective >= 0) {
+    if (point->gates.policy == LN_POLICY_GATE && m->objective >= 0) {
         snprintf(key, sizeof key, LN__KEY_POINT "%u.learned", p);
-        set_numbers(s, key, (double[]){ m->objective, m->price, m->same_rows }, 3);
+        set_numbers(s, key, (double[]){ m->objective, m->price, m->gate_hidden, m->same_rows }, 4);
     }
     snprintf(key, sizeof key, LN__KEY_POINT "%u.thresholds", p);
     set_numbers(s, key, point->gates.threshold, point->gates.exits);

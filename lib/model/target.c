@@ -10,7 +10,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { REACH = 4 };             /* neighbours either side that speak for a setting */
+/* Settings whose cost differs by less than this share speak for each other. */
+static const double REACH = 0.1;
+/* Means of the same numbers in another order differ by less. */
+static const double ROUNDING = 1e-9;
 
 double ln__setting_cost(const ln_setting *s, int32_t cost)
 {
@@ -54,27 +57,51 @@ static uint32_t certified(const ln__curve *curve, const ln_target *t)
     return passed;
 }
 
-/* Asked for a drop alone: the cheapest; with a budget: the most accurate that is expected within, judged with its
- * neighbours, so that chance decides less. NULL: none within. */
-static const ln_setting *choose(const ln__curve *curve, uint32_t count, const ln_target *t)
+/* A setting's accuracy, those of near cost counting by how near they are, certified or not: of its own alone chance would
+ * decide. The first is the network without heads and stands alone. */
+static double standing_of(const ln__curve *curve, uint32_t at, int32_t kind)
+{
+    double cost = ln__setting_cost(&curve->setting[at], kind), sum = 0, weights = 0;
+
+    if (at == 0)
+        return curve->setting[0].accuracy;
+    for (uint32_t i = 1; i < curve->count; i++) {
+        double away = fabs(ln__setting_cost(&curve->setting[i], kind) - cost);
+        double weight = i == at ? 1 : fmax(0, 1 - away / (REACH * cost));
+
+        sum += weight * curve->setting[i].accuracy;
+        weights += weight;
+    }
+    return sum / weights;
+}
+
+/* The most accurate that is expected within the budget, the cheapest of those. NULL: none is within. */
+static const ln_setting *most_accurate(const ln__curve *curve, uint32_t count, const ln_target *t)
 {
     const ln_setting *best = NULL;
-    double accuracy[LN__MAX_SETTINGS], best_standing = 0;
+    double best_cost = 0, best_standing = 0;
 
-    for (uint32_t i = 0; i < curve->count; i++)
-        accuracy[i] = curve->setting[i].accuracy;
     for (uint32_t i = 0; i < count; i++) {
-        const ln_setting *s = &curve->setting[i];
-        double cost = ln__setting_cost(s, t->cost), standing = ln__mean_around(accuracy, curve->count, i, REACH);
-        if (t->budget > 0 && cost > t->budget)
+        double cost = ln__setting_cost(&curve->setting[i], t->cost);
+        if (cost > t->budget)
             continue;
-        bool cheaper = !best || cost < ln__setting_cost(best, t->cost);
-        bool better = !best || standing > best_standing || (standing == best_standing && cheaper);
-        if (t->budget > 0 ? !better : !cheaper)
+        double standing = standing_of(curve, i, t->cost), more = standing - best_standing;
+        if (best && more <= ROUNDING && !(more >= -ROUNDING && cost < best_cost))
             continue;
-        best = s;
+        best = &curve->setting[i];
+        best_cost = cost;
         best_standing = standing;
     }
+    return best;
+}
+
+static const ln_setting *cheapest_of(const ln__curve *curve, uint32_t count, int32_t kind)
+{
+    const ln_setting *best = &curve->setting[0];
+
+    for (uint32_t i = 1; i < count; i++)
+        if (ln__setting_cost(&curve->setting[i], kind) < ln__setting_cost(best, kind))
+            best = &curve->setting[i];
     return best;
 }
 
@@ -116,13 +143,13 @@ ln_status ln__target_resolve(const ln_model *model, const ln_target *target, con
     if (st < 0)
         return st;
     const ln__curve *curve = &model->curves[target->policy];
-    const ln_setting *cheapest = choose(curve, curve->count, &(ln_target){ .cost = target->cost });
+    const ln_setting *cheapest = cheapest_of(curve, curve->count, target->cost);
     if (target->budget > 0 && ln__setting_cost(cheapest, target->cost) > target->budget)
         return ln__fail(err, LN_E_ARGUMENT, "no setting of policy '%s' keeps a budget of %.4g; the cheapest costs %.4g of the plain network's %s",
                         ln_policy_name(target->policy), target->budget, ln__setting_cost(cheapest, target->cost),
                         target->cost == LN_COST_PARAMS ? "parameters" : target->cost == LN_COST_MACS ? "multiply-adds" : "time");
     uint32_t count = target->max_drop >= 0 ? certified(curve, target) : curve->count;
-    *out = choose(curve, count, target);
+    *out = target->budget > 0 ? most_accurate(curve, count, target) : cheapest_of(curve, count, target->cost);
     if (*out && (target->max_drop < 0 || count > 1 || curve->count == 1))
         return LN_OK;
     *out = first;

@@ -24,7 +24,8 @@ typedef struct building {
     double  *threshold;         /* [exits] */
     move    *moves;
     uint32_t *order;
-    double   dearest, cheapest; /* mean costs that settings lie below, and of always leaving */
+    double   dearest;           /* settings between the ends cost less */
+    double   cheapest;          /* always leaving */
     uint32_t last_scorer, first_scorer;
 } building;
 
@@ -212,7 +213,7 @@ void ln__geometric_schedules(double *out, uint32_t exits)
 {
     for (int k = 0; k < LN__GEOMETRIC_SCHEDULES; k++) {
         double *share = out + (size_t)k * (exits + 1), low = -50, high = 50;
-        double wanted = exits * (1.0 - (k + 1.0) / (LN__GEOMETRIC_SCHEDULES + 1));
+        double root = 1.0 - (k + 1.0) / (LN__GEOMETRIC_SCHEDULES + 1), wanted = exits * root * root;
 
         for (int i = 0; i < 60; i++) {
             double middle = 0.5 * (low + high);

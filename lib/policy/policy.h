@@ -160,8 +160,8 @@ typedef struct ln__setting {
     double  *share;             /* [exits + 1] of rows that leave at each exit */
 } ln__setting;
 
-/* The settings of a policy by falling cost: the first never leaves early, the last leaves at exit 0 always, those
- * between are spaced evenly by the root of what they cost above that, from `plain` down (fewer where scores are tied). Of several scorers, at each cost the
+/* The settings of a policy by falling cost: the first never leaves early, the last leaves at exit 0 always. Those between cost
+ * less than `plain`, and the roots of what they cost more than the last are even (fewer settings where scores are tied). Of several scorers, at each cost the
  * most accurate of those meant for the nearest cost on either side, or for none, judged with its neighbouring settings, so that chance
  * decides less. */
 typedef struct ln__settings {
@@ -175,7 +175,7 @@ void ln__settings_free(ln__settings *settings, const ln__ctx *ctx);
  * rows still there; equal scores leave together. `order` [rows] is scratch. */
 void ln__quantile_thresholds(double *threshold, const float *score, const double *share, int64_t rows, uint32_t exits,
                              uint32_t *order);
-/* Exit distributions p_i ~ q^i, the mean exit falling evenly; out [LN__GEOMETRIC_SCHEDULES][exits + 1]. */
+/* Exit distributions p_i ~ q^i, the roots of the mean exit falling evenly; out [LN__GEOMETRIC_SCHEDULES][exits + 1]. */
 enum { LN__GEOMETRIC_SCHEDULES = 127 };
 void ln__geometric_schedules(double *out, uint32_t exits);
 /* ---- Bounds that hold for finite samples (bound.c) ------------------------------------------------- */

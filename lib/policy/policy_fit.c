@@ -112,7 +112,7 @@ void ln__eenet_schedules(double *out, uint32_t n_budgets, double power, const fl
 {
     for (uint32_t b = 0; b < n_budgets; b++) {
         double *share = out + (size_t)b * (exits + 1), low = -500, high = 500;
-        double budget = cost[exits] - (cost[exits] - cost[0]) * (b + 1.0) / (n_budgets + 1.0);
+        double root = 1.0 - (b + 1.0) / (n_budgets + 1.0), budget = cost[0] + (cost[exits] - cost[0]) * root * root;
 
         for (int i = 0; i < 30; i++) {
             double middle = 0.5 * (low + high);

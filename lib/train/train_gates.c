@@ -205,8 +205,8 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
         right += job->right[r * (model->n_exits + 1) + model->n_exits];
     *m = (ln_point_info){ .struct_size = sizeof *m, .alpha = point->alpha, .cost = point->cost, .rows = (uint32_t)rows,
                           .accuracy = outcome->accuracy, .plain_accuracy = (double)right / (double)rows,
-                          .objective = job->options.objective, .price = job->options.price,
-                          .same_rows = job->options.same_rows != 0 };
+                          .objective = job->options.objective, .price = job->options.price, .gate_hidden = job->options.hidden,
+                          .same_rows = job->rows.training && job->options.same_rows };
     point->has_shares = true;
     for (uint32_t e = 0; e <= model->n_exits; e++) {
         point->shares[e] = outcome->share[e];
