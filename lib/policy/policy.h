@@ -161,9 +161,9 @@ typedef struct ln__setting {
 } ln__setting;
 
 /* The settings of a policy by falling cost: the first never leaves early, the last leaves at exit 0 always. Those between cost
- * less than `plain`, and the roots of what they cost more than the last are even (fewer settings where scores are tied). Of several scorers, at each cost the
- * most accurate of those meant for the nearest cost on either side, or for none, judged with its neighbouring settings, so that chance
- * decides less. */
+ * less than `plain`, and the roots of what they cost more than the last are even (fewer settings where scores are tied). Of
+ * several scorers, at each cost the most accurate of those meant for the nearest cost on either side, or for none, judged with
+ * its neighbouring settings, so that chance decides less. */
 typedef struct ln__settings {
     uint32_t    exits, count;
     ln__setting setting[LN__MAX_SETTINGS];
@@ -178,6 +178,7 @@ void ln__quantile_thresholds(double *threshold, const float *score, const double
 /* Exit distributions p_i ~ q^i, the roots of the mean exit falling evenly; out [LN__GEOMETRIC_SCHEDULES][exits + 1]. */
 enum { LN__GEOMETRIC_SCHEDULES = 127 };
 void ln__geometric_schedules(double *out, uint32_t exits);
+
 /* ---- Bounds that hold for finite samples (bound.c) ------------------------------------------------- */
 
 /* Rows that neither heads nor gates have seen, judged at a setting: `lost` are right in the plain network and wrong at the
