@@ -17,8 +17,7 @@ import sys
 from accuracy import CIFAR10
 
 BUDGETS = [0.05 * k for k in range(2, 17)]
-AUGMENT = "--augment 8"
-HEAD_DATA = "--head-data"
+BASE = {"augmentation": "--augment 8", "known rows": "--head-data {shared}/cifar10/train.tar.gz", "exits": "--exits {exits}"}
 OPTIONS = [
     ("default", ""),
     ("the same with another seed", "--seed 1"),
@@ -35,7 +34,6 @@ OPTIONS = [
     ("heads: linear", "--hidden 0"),
     ("heads: 128 hidden", "--hidden 128"),
     ("heads: convolutions", "--head conv"),
-    ("heads: flatten", "--head flatten"),
     ("dropout 0.2", "--dropout 0.2"),
     ("no weight decay", "--weight-decay 0"),
     ("weight decay 0.2", "--weight-decay 0.2"),
@@ -43,10 +41,11 @@ OPTIONS = [
     ("distillation 0.5", "--distill 0.5"),
     ("5 folds", "--folds 5"),
     ("40 epochs", "--epochs 40"),
-    ("no augmentation", "without " + AUGMENT),
-    ("no rows that the network knows", "without " + HEAD_DATA),
-    ("as many exits, spread evenly", "even"),
-    ("LEENet's recipe", "--recipe leenet"),
+    ("as many exits, spread evenly", "--exits even:{count}", "exits"),
+    ("no rows that the network knows", "", "known rows"),
+    ("no augmentation", "", "augmentation"),
+    ("no augmentation, heads: flatten", "--head flatten", "augmentation"),
+    ("no augmentation, LEENet's recipe", "--recipe leenet", "augmentation"),
 ]
 
 
@@ -57,18 +56,13 @@ def leenet(o, *arguments):
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def train(o, flags, exits):
+def train(o, option, exits):
+    """option: its name, its flags, and which of BASE it does without."""
     out = os.path.join(o.work, "option.onnx")
-    heads = [HEAD_DATA, os.path.join(o.shared, "cifar10/train.tar.gz")]
-    given = flags.split()
-    if "even" in given:
-        exits = "even:%d" % (exits.count(",") + 1)
-    if "without" in given or "even" in given:
-        given = []
+    flags = " ".join([text for what, text in BASE.items() if what not in option[2:]] + [option[1]])
     leenet(o, "train", os.path.join(o.shared, "models/cifar10_resnet56.onnx"), "--data",
-           os.path.join(o.shared, "cifar10/test.tar.gz:part=0/5"), *CIFAR10.split(), *([] if HEAD_DATA in flags else heads),
-           *([] if AUGMENT in flags else AUGMENT.split()), "--cost", "macs", "--exits", exits, "--no-tune", "--threads",
-           str(o.threads), *given, "-q", "--json", "-o", out)
+           os.path.join(o.shared, "cifar10/test.tar.gz:part=0/5"), *CIFAR10.split(), "--cost", "macs", "--no-tune", "--threads",
+           str(o.threads), *flags.format(shared=o.shared, exits=exits, count=exits.count(",") + 1).split(), "-q", "--json", "-o", out)
     return out
 
 
@@ -76,15 +70,14 @@ def judge(o, model):
     """Accuracy of the gates at each budget, all of it spent."""
     lines = leenet(o, "compare", model, "--data", os.path.join(o.shared, "cifar10/test.tar.gz:not=0/5"), "--policies", "gate",
                    "--cost", "macs", "--budgets", ",".join("%.2f" % b for b in BUDGETS), "--threads", str(o.threads), "-q", "--json")
-    plain = next(line["plain_accuracy"] for line in lines if "plain_accuracy" in line)
-    return plain, {"%.2f" % line["budget"]: line["accuracy"] for line in lines if line.get("policy") == "gate" and "budget" in line}
+    plain = next(line["plain_accuracy"] for line in lines if line["policy"] == "oracle")
+    return plain, {"%.2f" % line["budget"]: line["accuracy"] for line in lines if line.get("policy") == "gate" and line.get("budget")}
 
 
-def print_row(name, flags, plain, at, default):
+def print_row(option, plain, at, default):
     mean = 100 * (sum(at.values()) - sum(default.values())) / len(at)
     losses = " | ".join("%.2f" % (100 * (plain - at[b])) for b in ("0.50", "0.35", "0.25"))
-    print("| %s | %s | %s | %s |" % (name, "`%s`" % flags if flags.startswith("--") else flags, losses,
-                                      "%+.2f" % mean if at is not default else "%.2f %% right" % (100 * sum(at.values()) / len(at))), flush=True)
+    print("| %s | %s | %s | %+.2f |" % (option[0], "`%s`" % option[1].format(count="K") if option[1] else "", losses, mean), flush=True)
 
 
 def main():
@@ -94,22 +87,23 @@ def main():
     p.add_argument("--work", default="build/bench")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rows", default="build/bench/options.json")
-    p.add_argument("--only", nargs="*", choices=[name for name, _ in OPTIONS], metavar="NAME")
+    p.add_argument("--only", nargs="*", choices=[option[0] for option in OPTIONS], metavar="NAME")
     o = p.parse_args()
     os.makedirs(o.work, exist_ok=True)
     kept = json.load(open(o.rows)) if os.path.exists(o.rows) else {}
     print("| option | | 50 % | 35 % | 25 % | mean |\n|---|---|---:|---:|---:|---:|", flush=True)
-    for name, flags in OPTIONS:
+    for option in OPTIONS:
+        name = option[0]
         if o.only and name not in o.only and name != "default":
             continue
         if name not in kept:
-            model = train(o, flags, kept.get("exits", "auto"))
+            model = train(o, option, kept.get("exits", "auto"))
             if name == "default":
                 kept["exits"] = ",".join(e["name"] for e in leenet(o, "info", model, "--json")[0]["exits"])
             kept[name] = judge(o, model)
             with open(o.rows, "w") as f:
                 json.dump(kept, f)
-        print_row(name, flags, *kept[name], kept["default"][1])
+        print_row(option, *kept[name], kept["default"][1])
 
 
 if __name__ == "__main__":
