@@ -234,7 +234,7 @@ START_TEST(eenet_schedules_meet_their_budgets)
         q[i] = (float)fmin(1, 0.3 + 0.15 * (i % (EXITS + 1)) + 0.2 * ln__rng_double(&rng));
     ln__eenet_schedules(out, BUDGETS, 4, q, cost, ROWS, EXITS);
     for (int b = 0; b < BUDGETS; b++) {
-        double sum = 0, mean = 0, wanted = cost[EXITS] - (cost[EXITS] - cost[0]) * (b + 1) / (BUDGETS + 1);
+        double sum = 0, mean = 0, root = 1 - (b + 1.0) / (BUDGETS + 1), wanted = cost[0] + (cost[EXITS] - cost[0]) * root * root;
         for (int e = 0; e <= EXITS; e++) {
             sum += out[b * (EXITS + 1) + e];
             mean += out[b * (EXITS + 1) + e] * cost[e];

@@ -78,8 +78,9 @@ void    ln__eenet_inputs(uint32_t exit, const ln__sight *sight, float *out);
 void ln__ensemble_fit(double *weights, const float *const *logits, const int32_t *labels, int64_t n, int32_t classes,
                       uint32_t exit, double *scratch);
 
-/* EENET: exit distributions [n_budgets][exits + 1], one for each mean cost from cost[exits] down to cost[0]. Rows prefer exits
- * by a power of their expected correctness q [n][exits + 1]; the budget is met in the way that changes the preference least. */
+/* EENET: exit distributions [n_budgets][exits + 1], one for each mean cost between cost[exits] and cost[0], whose roots above
+ * cost[0] fall evenly. Rows prefer exits by a power of their expected correctness q [n][exits + 1]; the budget is met in the way
+ * that changes the preference least. */
 void ln__eenet_schedules(double *out, uint32_t n_budgets, double power, const float *q, const double *cost, int64_t n,
                          uint32_t exits);
 
