@@ -90,6 +90,11 @@ void      ln__scored_free(ln__scored *scored, const ln__ctx *ctx);
 ln_status ln__gate_curve(ln_model *model, const ln__scored *scored, const uint8_t *right, size_t rows, int32_t cost,
                          const double *time, ln_error *err);
 
+/* Warns where the gates of the points from `first` on do worse on rows held out than the margin would for the same cost.
+ * logits [exits] of [rows][classes]; right [rows][exits + 1]; cost [exits + 1]. */
+ln_status ln__gates_check(const ln_model *model, const float *const *logits, const uint8_t *right, const double *cost, size_t rows,
+                          uint32_t first, ln_error *err);
+
 /* What ln_exit_train leaves in the model for ln_gate_train, or ln_exit_place for ln_exit_train: then features of the exits as
  * they are now, and no folds yet. */
 typedef struct ln__training {

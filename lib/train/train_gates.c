@@ -277,6 +277,7 @@ static void choose_scored(gates_job *job)
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err)
 {
     gates_job job = { .model = model, .options = *options };
+    uint32_t first = model->n_points;
     ln_status st = fill_defaults(&job.options, err);
 
     if (st == LN_OK)
@@ -316,6 +317,8 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     choose_scored(&job);
     for (size_t i = 0; st == LN_OK && i < job.options.n_alphas; i++)
         st = train_point(&job, i, err);
+    if (st == LN_OK && !job.options.same_rows && job.options.threshold == 0)
+        st = ln__gates_check(model, (const float *const *)job.rows.logits, job.right, job.cost, job.task.rows, first, err);
     if (st == LN_OK)
         st = ln__gate_curve(model, job.scored, job.right, job.task.rows, job.options.cost, job.rows.time, err);
     size_t skipped = job.rows.features ? job.rows.features->skipped : 0;
