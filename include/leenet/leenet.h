@@ -589,7 +589,8 @@ typedef struct ln_gate_options {
  * When `rows` is the data set the heads were trained on, their out-of-fold
  * answers are used; other rows are run through backbone and heads, which
  * should not have learned from them (a model that was loaded has no out-of-fold
- * answers; the log then says so). The settings of LN_POLICY_GATE are made anew,
+ * answers; the log then says so). The log also tells of gates that do worse on
+ * rows held out than LN_POLICY_MARGIN would. The settings of LN_POLICY_GATE are made anew,
  * of these points and those that were trained on the same rows since the model
  * was loaded or its heads were trained. Points finished before a failure or a stop
  * stay. time_share, and cost unless it is PARAMS or MACS, are measured, so
