@@ -5,6 +5,7 @@
 #include <check.h>
 
 #include "leenet/leenet.h"
+#include "run_suite.h"
 
 #define MODEL "tests/data/shapes.onnx"
 #define DATA "tests/data/shapes.tar.gz"
@@ -27,16 +28,6 @@ static inline ln_data *open_rows(const char *spec)
     ln_data *data = NULL;
     OK(ln_data_open(&data, spec, NULL, &err));
     return data;
-}
-
-/* The exit code of a test program. */
-static inline int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }
 
 #endif

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "run_suite.h"
+
 /* An allocator that counts what is out and can be told to fail. */
 typedef struct heap { size_t blocks, bytes, calls, fail_at; } heap;
 
@@ -598,8 +600,6 @@ int main(void)
 {
     Suite *suite = suite_create("base");
     TCase *core = tcase_create("core"), *files = tcase_create("files");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(core, memory_goes_through_the_callers_allocator);
     tcase_add_test(core, sizes_that_overflow_are_refused);
@@ -625,9 +625,5 @@ int main(void)
     tcase_add_test(files, writer_survives_every_failed_allocation);
     suite_add_tcase(suite, core);
     suite_add_tcase(suite, files);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

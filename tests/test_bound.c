@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "run_suite.h"
+
 /* ---- By enumeration, with nothing of the library's ---------------------------------------- */
 
 static double log_sum(int n)
@@ -199,8 +201,6 @@ int main(void)
 {
     Suite *suite = suite_create("bound");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(core, 120);
     tcase_add_test(core, too_large_a_drop_passes_no_oftener_than_the_level);
@@ -210,9 +210,5 @@ int main(void)
     tcase_add_test(core, changed_answers_are_a_binomial_tail);
     tcase_add_test(core, rows_needed_are_enough_and_not_many_too_many);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../src/cli_progress.c"
+#include "run_suite.h"
 
 /* ---- What the file calls of the rest of the tool ------------------------------------ */
 
@@ -111,9 +112,5 @@ int main(void)
     tcase_add_test(cases, gates_within_a_second_have_one_line);
     tcase_add_test(cases, disk_is_told_before_the_first_row);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "policy/policy.h"
+#include "run_suite.h"
 
 START_TEST(chi_squared_tails)
 {
@@ -90,15 +91,11 @@ int main(void)
 {
     Suite *suite = suite_create("drift");
     TCase *core = tcase_create("core");
-    SRunner *runner = srunner_create(suite);
 
     tcase_set_timeout(core, 600);
     tcase_add_test(core, chi_squared_tails);
     tcase_add_loop_test(core, drift_is_uniform_where_there_is_none, 0, 4);
     tcase_add_test(core, drift_is_seen_where_there_is_some);
     suite_add_tcase(suite, core);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "engine/plan.h"
 #include "engine_reference.h"
 #include "graph_build.h"
+#include "run_suite.h"
 
 static ln__ctx ctx;
 static ln__graph *g;
@@ -672,9 +673,5 @@ int main(void)
     tcase_add_test(c, slices_splits_and_padding);
     tcase_add_test(c, general_operations_between_kernels);
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

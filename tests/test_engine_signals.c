@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "run_suite.h"
+
 enum { STACK = 1 << 20 };
 
 static pthread_t tested;
@@ -128,9 +130,5 @@ int main(void)
     tcase_add_test(c, matrix_products_under_signals);
     tcase_add_test(c, plans_under_signals);
     suite_add_tcase(suite, c);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

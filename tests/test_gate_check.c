@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 enum { ROWS = 400, CLASSES = 3 };
 
 static char said[1000];
@@ -71,15 +73,9 @@ int main(void)
 {
     Suite *suite = suite_create("gate check");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(core, gates_worse_than_the_margin_are_told);
     tcase_add_test(core, others_are_not);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 enum { ROWS = 20, EXITS = 2, INPUTS = 5, MARGIN = 3 };
 
 static void check_joined(uint32_t hidden, float weight)
@@ -66,14 +68,10 @@ int main(void)
 {
     Suite *suite = suite_create("gate margin");
     TCase *core = tcase_create("core");
-    SRunner *runner = srunner_create(suite);
 
     tcase_add_test(core, linear_gates_are_joined);
     tcase_add_test(core, gates_with_a_hidden_layer_are_joined);
     tcase_add_test(core, the_margin_is_that_of_the_two_largest_probabilities);
     suite_add_tcase(suite, core);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

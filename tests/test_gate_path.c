@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 enum { ROWS = 2000, WIDTH = 4, MARGIN = 1, FOLDS = 5, EXITS = 2 };
 
 static float x[ROWS][WIDTH], gain[ROWS * EXITS], mean[WIDTH], scale[WIDTH], z[ROWS * EXITS];
@@ -288,7 +290,6 @@ int main(void)
 {
     Suite *suite = suite_create("gate path");
     TCase *core = tcase_create("core");
-    SRunner *runner = srunner_create(suite);
 
     tcase_set_timeout(core, 60);
     tcase_add_test(core, a_fit_is_where_the_penalised_loss_has_no_slope);
@@ -302,8 +303,5 @@ int main(void)
     tcase_add_test(core, without_a_margin_all_statistics_start_at_nothing);
     tcase_add_test(core, no_numbers_are_refused_and_a_stop_is_heard);
     suite_add_tcase(suite, core);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

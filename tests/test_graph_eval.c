@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "run_suite.h"
+
 static ln__ctx ctx;
 static ln__graph *g;
 
@@ -443,10 +445,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *r = srunner_create(suite());
-
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(suite());
 }

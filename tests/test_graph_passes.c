@@ -1,6 +1,7 @@
 /* Passes: a graph before and after must compute the same, in fewer nodes. */
 #include "graph_build.h"
 #include "graph_run.h"
+#include "run_suite.h"
 
 typedef struct heap { size_t blocks, calls, fail_at; } heap;
 
@@ -468,8 +469,6 @@ int main(void)
 {
     Suite *s = suite_create("graph passes");
     TCase *c = tcase_create("passes");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_set_timeout(c, 60);
@@ -489,8 +488,5 @@ int main(void)
     tcase_add_loop_test(c, long_graphs_take_linear_time, 0, 2);
     tcase_add_test(c, every_failed_allocation_is_survived);
     suite_add_tcase(s, c);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -1,6 +1,7 @@
 /* Shape inference: what it refuses, how it follows rows, what it computes on the
  * way; and windows. */
 #include "graph_build.h"
+#include "run_suite.h"
 
 static ln__ctx ctx;
 static ln__graph *g;
@@ -276,8 +277,6 @@ int main(void)
 {
     Suite *s = suite_create("graph shapes");
     TCase *c = tcase_create("inference");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, convolutions);
@@ -293,8 +292,5 @@ int main(void)
     tcase_add_test(c, windows);
     tcase_add_test(c, big_tensors_are_not_counted_wrong);
     suite_add_tcase(s, c);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

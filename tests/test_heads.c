@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 static ln__ctx plain_ctx(void)
 {
     return ln__ctx_make(NULL, NULL, NULL);
@@ -633,8 +635,6 @@ int main(void)
 {
     Suite *suite = suite_create("heads");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(core, 120);
     tcase_add_test(core, answers_are_those_of_the_formula_for_any_size);
@@ -653,9 +653,5 @@ int main(void)
     tcase_add_test(core, softmax_is_stable);
     tcase_add_test(core, temperature_is_found_again);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 enum { N = 6, CLASSES = 4 };
 
 typedef struct shape { int64_t channels, height, width; int32_t first; uint32_t cells; int32_t hidden; } shape;
@@ -439,8 +441,7 @@ int main(void)
 {
     Suite *suite = suite_create("convolutional heads");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed, count = (int)LN__COUNT(shapes);
+    int count = (int)LN__COUNT(shapes);
 
     tcase_set_timeout(core, 240);
     tcase_add_loop_test(core, features_equal_double_loops_in_every_layout, 0, count);
@@ -448,9 +449,5 @@ int main(void)
     tcase_add_loop_test(core, folding_keeps_the_answers, 0, count);
     tcase_add_test(core, shapes_and_costs);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "onnx_bytes.h"
 #include "policy/policy.h"
+#include "run_suite.h"
 
 enum { ROWS = 5, CHANNELS = 4, SPATIAL = 81, VALUES = CHANNELS * SPATIAL, EXITS = 4 };
 
@@ -440,8 +441,6 @@ int main(void)
 {
     Suite *suite = suite_create("heads as ONNX");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(core, 120);
     tcase_add_unchecked_fixture(core, make_folder, remove_folder);
@@ -449,9 +448,5 @@ int main(void)
     tcase_add_test(core, weights_come_back_to_the_bit);
     tcase_add_test(core, reading_survives_every_failed_allocation);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

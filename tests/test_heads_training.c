@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 enum { N = 5, CHANNELS = 11, SPATIAL = 6, CLASSES = 4 };
 
 /* Mean cross entropy of the network with these parameters, all in double. */
@@ -125,15 +127,9 @@ int main(void)
 {
     Suite *suite = suite_create("heads in training");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(core, gradients_equal_central_differences);
     tcase_add_test(core, training_form_equals_answering_form);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "run_suite.h"
+
 static ln__ctx plain(void)
 {
     return ln__ctx_make(NULL, NULL, NULL);
@@ -691,8 +693,6 @@ int main(void)
 {
     Suite *suite = suite_create("image");
     TCase *cases = tcase_create("image");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(cases, 600);
     tcase_add_test(cases, every_kind_of_png_gives_its_pixels);
@@ -716,9 +716,5 @@ int main(void)
     tcase_add_test(cases, every_failed_allocation_is_survived);
     tcase_add_test(cases, damaged_pictures_never_crash_or_print);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return run_suite(suite);
 }

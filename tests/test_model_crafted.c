@@ -7,6 +7,7 @@
 
 #include "leenet/leenet.h"
 #include "onnx_bytes.h"
+#include "run_suite.h"
 
 static counting_heap heap;
 static ln__ctx ctx;
@@ -445,9 +446,5 @@ int main(void)
     tcase_add_test(cases, convolutions_that_do_not_fit_are_named);
     tcase_add_test(cases, forms_of_heads_are_read_or_refused);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

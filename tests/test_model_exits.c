@@ -4,6 +4,7 @@
 
 #include "leenet/leenet.h"
 #include "onnx_bytes.h"
+#include "run_suite.h"
 
 static ln_error err;
 static float numbers[16 * 16 * 9];
@@ -136,9 +137,5 @@ int main(void)
     tcase_add_test(cases, narrow_places_are_taken_when_no_others_are_left);
     tcase_add_test(cases, half_the_channels_are_not_narrow);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

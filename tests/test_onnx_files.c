@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "onnx/onnx.h"
+#include "run_suite.h"
 
 #define FOLDER "../shared/conformance"
 
@@ -101,16 +102,10 @@ int main(void)
 {
     Suite *suite = suite_create("onnx files");
     TCase *tests = tcase_create("files");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, malformed_files_are_refused);
     tcase_add_test(tests, fragments_are_read);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

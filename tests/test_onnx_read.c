@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "onnx_bytes.h"
+#include "run_suite.h"
 
 static ln__ctx plain;
 
@@ -482,8 +483,6 @@ int main(void)
 {
     Suite *suite = suite_create("onnx read");
     TCase *tests = tcase_create("read");
-    SRunner *runner;
-    int failed;
 
     plain = ln__ctx_make(NULL, NULL, NULL);
     tcase_set_timeout(tests, 600);
@@ -500,9 +499,5 @@ int main(void)
     tcase_add_test(tests, truncations_and_flips);
     tcase_add_test(tests, memory_running_out_while_reading);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

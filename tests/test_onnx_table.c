@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "operators_page.h"
+#include "run_suite.h"
 
 START_TEST(forms_of_an_operator_follow_each_other)
 {
@@ -45,15 +46,9 @@ int main(void)
 {
     Suite *suite = suite_create("onnx table");
     TCase *tests = tcase_create("table");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tests, forms_of_an_operator_follow_each_other);
     tcase_add_test(tests, page_is_up_to_date);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "onnx_additions.h"
 #include "onnx_bytes.h"
+#include "run_suite.h"
 
 static ln__ctx plain;
 static char folder[] = "/tmp/leenet-onnx-XXXXXX";
@@ -527,8 +528,6 @@ int main(void)
 {
     Suite *suite = suite_create("onnx write");
     TCase *tests = tcase_create("write");
-    SRunner *runner;
-    int failed;
 
     plain = ln__ctx_make(NULL, NULL, NULL);
     if (mkdtemp(folder) == NULL)
@@ -544,10 +543,7 @@ int main(void)
     tcase_add_test(tests, onnx_checker_agrees);
     tcase_add_test(tests, memory_running_out_while_saving);
     suite_add_tcase(suite, tests);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int code = run_suite(suite);
     rmdir(folder);
-    return failed == 0 ? 0 : 1;
+    return code;
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "run_suite.h"
+
 static const char *const networks[] = {
     "cifar100_resnet20", "cifar100_resnet56", "cifar10_resnet56", "imagenet_mobilenet_v1_075",
     "imagenet_squeezenet1_0", "resnet50_imagenette",
@@ -77,9 +79,5 @@ int main(void)
     TCase *c = tcase_create("real networks");
     tcase_add_loop_test(c, no_reference_kernels, 0, (int)LN__COUNT(networks));
     suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_suite(s);
 }

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "run_suite.h"
+
 static void ck_close(double found, double expected, double tolerance, const char *what)
 {
     ck_assert_msg(fabs(found - expected) <= tolerance * (1.0 + fabs(expected)), "%s: found %.9g, expected %.9g", what,
@@ -593,8 +595,6 @@ int main(void)
 {
     Suite *suite = suite_create("policy");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(core, 120);
     tcase_add_test(core, loss_equals_the_sum_over_products);
@@ -610,9 +610,5 @@ int main(void)
     tcase_add_test(core, the_search_comes_near_the_best_set);
     tcase_add_test(core, exits_too_dear_are_not_chosen);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 enum { ROWS = 1200, EXITS = 4 };
 
 static const double cost[EXITS + 1] = { 0.2, 0.4, 0.6, 0.8, 1.05 };
@@ -258,8 +260,6 @@ int main(void)
 {
     Suite *suite = suite_create("policy curve");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(core, common_thresholds_are_spaced_by_cost);
     tcase_add_test(core, ties_and_extremes_are_survived);
@@ -268,9 +268,5 @@ int main(void)
     tcase_add_test(core, quantiles_give_the_wanted_shares);
     tcase_add_test(core, geometric_schedules_are_geometric);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 enum { EXITS = 4, MOST = 40, ROWS = 200 };
 
 static ln__ctx ctx;
@@ -272,8 +274,6 @@ int main(void)
 {
     Suite *suite = suite_create("policy scores");
     TCase *core = tcase_create("core");
-    SRunner *runner;
-    int failed;
 
     ctx = ln__ctx_make(NULL, NULL, NULL);
     tcase_set_timeout(core, 60);
@@ -283,9 +283,5 @@ int main(void)
     tcase_add_test(core, eenet_schedules_meet_their_budgets);
     tcase_add_test(core, names_are_found);
     suite_add_tcase(suite, core);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

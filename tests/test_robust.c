@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "leenet/leenet.h"
+#include "run_suite.h"
 
 #define MODEL "tests/data/tiny_residual.onnx"
 
@@ -329,9 +330,5 @@ int main(void)
     tcase_add_test(tc, wide_training_survives_every_failed_allocation);
     tcase_add_test(tc, answering_allocates_nothing);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run_suite.h"
+
 enum { ROWS = 11, OUTPUTS = 6, BATCH = 4 };
 
 typedef struct bench {
@@ -381,8 +383,6 @@ int main(void)
 {
     Suite *suite = suite_create("wide");
     TCase *tc = tcase_create("wide");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tc, answers_and_steps_equal_the_small_layer);
     tcase_add_test(tc, columns_are_described_in_place);
@@ -395,9 +395,5 @@ int main(void)
     tcase_add_test(tc, numbers_that_are_none_are_an_error);
     tcase_add_test(tc, gates_let_go_what_only_costs);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return run_suite(suite);
 }
