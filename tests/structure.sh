@@ -96,6 +96,11 @@ find lib src include examples bench -type f -name '*.[ch]*' -exec wc -l {} + \
     | awk '$2 != "total" && $1 > ($2 == "include/leenet/leenet.h" ? 1100 : $2 == "include/leenet/leenet.hpp" ? 700 : 650) { print $2 ": " $1 " lines" }' > "$work/long"
 judge "files can be read in one sitting" "$work/long"
 
+grep -ohE '`(lib|src|tests|bench|include|examples)/[A-Za-z0-9_/]+\.[a-z]+`' README.md docs/*.md | tr -d '`' | sort -u | while read -r file; do
+    [ -e "$file" ] || echo "$file"
+done > "$work/missing"
+judge "files that the pages name are there" "$work/missing"
+
 find bench -type f | sed 's|.*/||' | while read -r file; do
     grep -q "^| \`$file\`" docs/INTERNALS.md || echo "$file"
 done > "$work/unnamed"

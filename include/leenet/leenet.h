@@ -590,8 +590,8 @@ typedef struct ln_gate_options {
  * answers are used; other rows are run through backbone and heads, which
  * should not have learned from them (a model that was loaded has no out-of-fold
  * answers; the log then says so). The log also tells of gates that do worse on
- * rows held out than LN_POLICY_MARGIN would. The settings of LN_POLICY_GATE are made anew,
- * of these points and those that were trained on the same rows since the model
+ * rows held out than LN_POLICY_MARGIN would. The settings of LN_POLICY_GATE are
+ * made anew, of these points and those that were trained on the same rows since the model
  * was loaded or its heads were trained. Points finished before a failure or a stop
  * stay. time_share, and cost unless it is PARAMS or MACS, are measured, so
  * those figures differ from run to run. */
@@ -771,12 +771,13 @@ typedef struct ln_target {
 #define LN_TARGET_INIT { sizeof(ln_target), LN_POLICY_GATE, LN_COST_TIME, 0.0, -1.0, 0.0, LN_AGAINST_LABELS, 0 }
 
 /* The setting that a target leads to. With a budget, the most accurate one
- * expected to keep it, judged with its neighbours on the curve; with max_drop, the cheapest one certified, by a test that
- * is valid for any number of rows (docs/methods.md); with both, the most accurate
- * certified one that keeps the budget. LN_UNCERTIFIED: the calibration rows do
- * not allow it. *out is then the setting that never leaves early and
- * *rows_needed (may be NULL) says about how many rows would do if they behaved as
- * those there are; UINT64_MAX: the loss is too near to max_drop, or above.
+ * expected to keep it, judged with those of near cost, the cheapest of equal ones;
+ * with max_drop, the cheapest one certified, by a test that is valid for any number
+ * of rows (docs/methods.md); with both, the most accurate certified one that keeps
+ * the budget. LN_UNCERTIFIED: the calibration rows do not allow it. *out is then
+ * the setting that never leaves early and *rows_needed (may be NULL) says about how
+ * many rows would do if they behaved as those there are; UINT64_MAX: the loss is
+ * too near to max_drop, or above.
  * LN_E_ARGUMENT if no setting keeps the budget, LN_E_STATE without settings. */
 LN_API LN_MUST_CHECK ln_status
 ln_target_resolve(const ln_model *model, const ln_target *target, ln_setting *out,

@@ -120,11 +120,15 @@ ln_status ln__model_add_setting(ln_model *model, int32_t policy, uint32_t index,
         return st;
     memcpy(point.gates.threshold, thresholds, model->n_exits * sizeof *thresholds);
     memcpy(point.shares, ln__setting_shares(model, s), (model->n_exits + 1) * sizeof *point.shares);
-    point.measured = (ln_point_info){ .struct_size = sizeof point.measured, .alpha = from->alpha, .cost = from->cost, .rows = s->rows,
-                                      .accuracy = s->accuracy, .plain_accuracy = s->plain_accuracy, .params_share = s->params_share,
-                                      .macs_share = s->macs_share, .time_share = s->time_share, .policy = policy, .moved = 1, .objective = from->measured.objective,
-                                      .price = from->measured.price, .gate_hidden = from->measured.gate_hidden,
-                                      .same_rows = from->measured.same_rows };
+    ln_point_info *m = &point.measured;
+    *m = from->measured;        /* how its scores were learned; the figures are the setting's */
+    m->rows = s->rows;
+    m->accuracy = s->accuracy;
+    m->plain_accuracy = s->plain_accuracy;
+    m->params_share = s->params_share;
+    m->macs_share = s->macs_share;
+    m->time_share = s->time_share;
+    m->moved = 1;
     st = ln__model_add_point(model, &point, err);
     ln__point_free(&point, &model->ctx);
     return st;

@@ -255,8 +255,8 @@ typedef struct bracket { double above, below, slack; } bracket;
 
 static bracket bracket_at(const building *b, uint32_t level)
 {
-    double top = floor_of(b, level - 1), floor = floor_of(b, level), cost = 0.5 * (top + floor);
-    bracket n = { INFINITY, -INFINITY, top - floor };
+    double top = floor_of(b, level - 1), bottom = floor_of(b, level), cost = 0.5 * (top + bottom);
+    bracket n = { INFINITY, -INFINITY, top - bottom };
 
     for (uint32_t s = 0; s < b->task->n_scorers; s++) {
         double meant = b->task->scorer[s].meant;

@@ -8,22 +8,21 @@ static const double LEAST_GAP = 0.02, LEAST_DEVIATIONS = 3;
 
 static ln_status score_margins(float *score, const ln_model *model, const float *const *logits, size_t rows, ln_error *err)
 {
+    static const ln__gates margin = { .policy = LN_POLICY_MARGIN };
     size_t classes = model->classes;
     float *p = ln__array(&model->ctx, classes, sizeof *p);
+    const float *here[LN__MAX_EXITS];
+    ln__sight sight = { .classes = (int32_t)classes, .probabilities = here };
 
     if (!p)
         return ln__fail_nomem(err, &model->ctx, classes * sizeof *p);
-    for (uint32_t e = 0; e < model->n_exits; e++)
+    for (uint32_t e = 0; e < model->n_exits; e++) {
+        here[e] = p;
         for (size_t r = 0; r < rows; r++) {
-            float first = 0, second = 0;
-
             ln__softmax_rows(logits[e] + r * classes, 1, (int32_t)classes, p);
-            for (size_t c = 0; c < classes; c++) {
-                second = fmaxf(second, fminf(first, p[c]));
-                first = fmaxf(first, p[c]);
-            }
-            score[r * model->n_exits + e] = first - second;
+            score[r * model->n_exits + e] = ln__score(&margin, e, &sight);
         }
+    }
     ln__free(&model->ctx, p);
     return LN_OK;
 }

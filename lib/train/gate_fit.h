@@ -57,7 +57,9 @@ ln_status ln__gate_learn(ln__gates *gates, float *z, const ln__gate_task *task, 
 /* The LEENet loss where `gain` is NULL, else the weighted logistic loss of gain [rows][exits] (policy.h). gate [exits]: of size 0. */
 ln_status ln__gate_fit(ln__mlp *gate, float *z, const ln__gate_task *task, const float *gain, ln__pool *pool,
                        ln__reporter *reporter, ln_progress *progress, const ln__ctx *ctx, ln_error *err);
-/* Makes each gate's argument the mean of what it has learned and of the task's margin, the latter weighed, in z too. Input: statistics, first. */
-ln_status ln__gates_join_margin(ln__gates *gates, float *z, const ln__gate_task *task, float weight, const ln__ctx *ctx, ln_error *err);
+/* Makes each gate's argument the mean of what it has learned and of the task's margin, the latter weighed, in z too. Input:
+ * statistics, first. */
+ln_status ln__gates_join_margin(ln__gates *gates, float *z, const ln__gate_task *task, float weight, const ln__ctx *ctx,
+                                ln_error *err);
 
 #endif

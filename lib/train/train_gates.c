@@ -193,6 +193,12 @@ static ln_status make_costs(gates_job *job, ln_data *rows, ln_error *err)
 
 /* ---- Points --------------------------------------------------------------------------------------- */
 
+/* ln__judged_gather heeds the wish only for the rows the heads learned from. */
+static bool learns_own_rows(const gates_job *job)
+{
+    return job->rows.training && job->options.same_rows;
+}
+
 static void measure_point(const gates_job *job, ln__point *point, const ln__outcome *outcome)
 {
     const ln_model *model = job->model;
@@ -206,7 +212,7 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
     *m = (ln_point_info){ .struct_size = sizeof *m, .alpha = point->alpha, .cost = point->cost, .rows = (uint32_t)rows,
                           .accuracy = outcome->accuracy, .plain_accuracy = (double)right / (double)rows,
                           .objective = job->options.objective, .price = job->options.price, .gate_hidden = job->options.hidden,
-                          .same_rows = job->rows.training && job->options.same_rows };
+                          .same_rows = learns_own_rows(job) };
     point->has_shares = true;
     for (uint32_t e = 0; e <= model->n_exits; e++) {
         point->shares[e] = outcome->share[e];
@@ -317,7 +323,7 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     choose_scored(&job);
     for (size_t i = 0; st == LN_OK && i < job.options.n_alphas; i++)
         st = train_point(&job, i, err);
-    if (st == LN_OK && !job.options.same_rows && job.options.threshold == 0)
+    if (st == LN_OK && !learns_own_rows(&job) && job.options.threshold == 0)
         st = ln__gates_check(model, (const float *const *)job.rows.logits, job.right, job.cost, job.task.rows, first, err);
     if (st == LN_OK)
         st = ln__gate_curve(model, job.scored, job.right, job.task.rows, job.options.cost, job.rows.time, err);
