@@ -11,14 +11,12 @@
  *     mixed; and at the setting that the model's `--budget` leads to, with the time it takes;
  *   - the same at the operating point that the rows of training put nearest below half of the time;
  *   - the first policy minus each of the others at 20 budgets, 5 % to 100 %, those left out that no setting keeps, both ways. */
-#include <leenet/leenet.h>
+#include "paired.h"
 
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 2000, GRID = 20, MOST_POLICIES = 16 };
+enum { GRID = 20, MOST_POLICIES = 16 };
 static const int named[] = { 9, 6, 4 };     /* budgets of the grid: 50, 35, 25 % */
 
 /* Of one policy, over the rows of all models, for each budget of the grid. */
@@ -32,37 +30,10 @@ typedef struct record {
 /* At the points whose expected time is nearest below half. */
 typedef struct half_record { double *right, expected, time; bool lacks; } half_record;   /* times summed over rows */
 
-static ln_error err;
 static size_t rows_seen;
 static double *plain_right;
 static half_record half;
 static record records[MOST_POLICIES];
-static uint64_t random_state = 0x9e3779b97f4a7c15u;
-
-static void must(ln_status status)
-{
-    if (status >= 0)
-        return;
-    fprintf(stderr, "crossfold: %s: %s\n", ln_status_name(status), err.text);
-    exit(1);
-}
-
-static void *need(void *memory)
-{
-    if (!memory) {
-        fprintf(stderr, "crossfold: out of memory\n");
-        exit(1);
-    }
-    return memory;
-}
-
-static size_t random_row(size_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (size_t)(random_state % n);
-}
 
 static void grow(double **column, size_t rows)
 {
@@ -223,33 +194,9 @@ static void average_seeds(int policies, int seeds)
 
 /* ---- Figures -------------------------------------------------------------------------------- */
 
-typedef struct interval { double mean, low, high; } interval;
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Of a - b in points, paired. */
 static interval difference(const double *a, const double *b)
 {
-    static double drawn[DRAWS];
-    interval out = { 0, 0, 0 };
-
-    for (size_t r = 0; r < rows_seen; r++)
-        out.mean += 100 * (a[r] - b[r]) / (double)rows_seen;
-    for (int d = 0; d < DRAWS; d++) {
-        drawn[d] = 0;
-        for (size_t i = 0; i < rows_seen; i++) {
-            size_t r = random_row(rows_seen);
-            drawn[d] += 100 * (a[r] - b[r]) / (double)rows_seen;
-        }
-    }
-    qsort(drawn, DRAWS, sizeof *drawn, by_size);
-    out.low = drawn[DRAWS / 40];
-    out.high = drawn[DRAWS - 1 - DRAWS / 40];
-    return out;
+    return paired_difference(a, b, rows_seen);
 }
 
 static void print_losses(const int32_t *policy, int policies)

@@ -1,31 +1,24 @@
 /* place_spread.c - exits placed by ln_exit_place beside as many spread evenly: accuracy within budgets of multiply-adds.
  *
- *     build/bench/place_spread MODEL TRAIN VAL [EXITS [SEED]]
+ *     build/bench/place_spread [-n EXITS] [-s SEED] MODEL TRAIN VAL [TRAIN VAL]...
  *
  * MODEL is best one that `leenet train` made: its preprocessing and classes stand, its exits are replaced.
- * Heads learn from TRAIN; rows of VAL leave at the first exit whose largest probability is above a threshold common to
- * all exits, which is set so that the budget is met. EXITS 0: as many as pay. */
-#include <leenet/leenet.h>
+ * For each TRAIN (of a cross-validation: :not=K/5, and :part=K/5 as VAL) both kinds of exits learn from it; rows of VAL
+ * leave at the first exit whose largest probability is above a threshold common to all exits, which is set so that the
+ * budget is met, between two thresholds by mixing them. Prints in Markdown over the rows of all VAL, with the 95 %
+ * bootstrap interval of the difference on the same rows. EXITS 0: as many as pay. */
+#include "paired.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { EXITS = 63, STEPS = 1600 };
+enum { EXITS = 63, STEPS = 1600, PLACED = 0, EVEN = 1 };
 
 static const double budgets[] = { 0.25, 0.35, 0.5 };
 enum { BUDGETS = sizeof budgets / sizeof *budgets };
 
-static ln_error err;
-
-static void must(ln_status status)
-{
-    if (status >= 0)
-        return;
-    fprintf(stderr, "place_spread: %s: %s\n", ln_status_name(status), err.text);
-    exit(1);
-}
+static double *right[2][BUDGETS];     /* [rows of all VAL], placed and even */
+static size_t rows_seen;
 
 /* Shares of multiply-adds spent when leaving at exit 0..E. */
 static void read_costs(const ln_model *model, double *cost)
@@ -34,7 +27,7 @@ static void read_costs(const ln_model *model, double *cost)
     size_t count = 0;
 
     must(ln_exit_candidates(model, NULL, 0, &count, &err));
-    ln_exit_candidate *places = calloc(count, sizeof *places);
+    ln_exit_candidate *places = need(calloc(count, sizeof *places));
     must(ln_exit_candidates(model, places, count, &count, &err));
     cost[exits] = 1;
     for (uint32_t e = 0; e < exits; e++) {
@@ -48,88 +41,140 @@ static void read_costs(const ln_model *model, double *cost)
     free(places);
 }
 
-typedef struct point { double cost, accuracy; } point;
+static double confidence_at(int step) { return 16.2 * step / STEPS; }
 
-static point at_threshold(const ln_answers *answers, uint32_t exits, const double *cost, double threshold)
+/* Where each row leaves with the threshold of a step; the mean cost. */
+static double leave(const ln_answers *answers, uint32_t exits, const double *cost, int step, uint32_t *exit)
 {
     size_t rows = ln_answers_rows(answers);
-    point sum = { 0, 0 };
+    double spent = 0;
 
     for (size_t r = 0; r < rows; r++) {
-        uint32_t e = 0;
         float probability;
-        int32_t label = ln_answers_choice(answers, 0, r, &probability);
 
-        while (e < exits && !(-log(fmax(1.0 - (double)probability, 1e-7)) > threshold))
-            label = ln_answers_choice(answers, ++e, r, &probability);
-        sum.cost += cost[e] / (double)rows;
-        sum.accuracy += (label == ln_answers_label(answers, r)) / (double)rows;
+        exit[r] = 0;
+        ln_answers_choice(answers, 0, r, &probability);
+        while (exit[r] < exits && !(-log(fmax(1.0 - (double)probability, 1e-7)) > confidence_at(step)))
+            ln_answers_choice(answers, ++exit[r], r, &probability);
+        spent += cost[exit[r]] / (double)rows;
     }
-    return sum;
+    return spent;
 }
 
-static void judge(ln_model *model, ln_data *val, const char *name)
+static void add_right(const ln_answers *answers, const uint32_t *exit, double weight, double *to)
+{
+    for (size_t r = 0; r < ln_answers_rows(answers); r++)
+        to[r] += weight * (ln_answers_choice(answers, exit[r], r, NULL) == ln_answers_label(answers, r));
+}
+
+/* Exactly the budget: the thresholds whose costs enclose it, mixed. */
+static void spend(const ln_answers *answers, uint32_t exits, const double *cost, double budget, double *to)
+{
+    size_t rows = ln_answers_rows(answers);
+    uint32_t *below = need(malloc(rows * sizeof *below)), *above = need(malloc(rows * sizeof *above));
+    double least = 0, now = 0;
+    int step = 0;
+
+    for (; step <= STEPS && (now = leave(answers, exits, cost, step, above)) <= budget; step++) {
+        memcpy(below, above, rows * sizeof *below);
+        least = now;
+    }
+    if (step == 0) {
+        fprintf(stderr, "place_spread: the first exit costs %.3f, more than the budget of %.3f\n", now, budget);
+        exit(1);
+    }
+    double share = now > budget ? (budget - least) / (now - least) : 0;
+    add_right(answers, below, 1 - share, to);
+    add_right(answers, above, share, to);
+    free(below);
+    free(above);
+}
+
+static void judge(ln_model *model, ln_data *val, double **to)
 {
     ln_answers_options options = LN_ANSWERS_OPTIONS_INIT;
     ln_answers *answers;
-    double cost[EXITS + 1], found[BUDGETS] = { 0 }, mean = 0;
-    uint32_t exits = ln_model_exit_count(model);
-    point before = { 0, 0 };
+    double cost[EXITS + 1];
 
     options.threads = 2;
     must(ln_answers_collect(&answers, model, val, &options, &err));
+    size_t rows = ln_answers_rows(answers);
     read_costs(model, cost);
-    for (int k = 0; k <= STEPS; k++) {
-        point now = at_threshold(answers, exits, cost, 16.2 * k / STEPS);
-        for (int b = 0; b < BUDGETS; b++)
-            if (now.cost <= budgets[b])
-                found[b] = fmax(found[b], now.accuracy);
-            else if (before.cost > 0 && before.cost <= budgets[b])
-                found[b] = fmax(found[b], before.accuracy + (now.accuracy - before.accuracy) * (budgets[b] - before.cost) /
-                                              (now.cost - before.cost));
-        before = now;
-    }
-    printf("%s,%u", name, exits);
     for (int b = 0; b < BUDGETS; b++) {
-        printf(",%.2f", 100 * found[b]);
-        mean += 100 * found[b] / BUDGETS;
+        to[b] = need(realloc(to[b], (rows_seen + rows) * sizeof(double)));
+        memset(to[b] + rows_seen, 0, rows * sizeof(double));
+        spend(answers, ln_model_exit_count(model), cost, budgets[b], to[b] + rows_seen);
     }
-    printf(",%.2f\n", mean);
-    fflush(stdout);
     ln_answers_free(answers);
+}
+
+static void compare(ln_model *model, const char *train_spec, const char *val_spec, const ln_place_options *where)
+{
+    ln_train_options how = LN_TRAIN_OPTIONS_INIT;
+    ln_data *train, *val;
+
+    must(ln_data_open(&train, train_spec, NULL, &err));
+    must(ln_data_open(&val, val_spec, NULL, &err));
+    how.seed = where->seed;
+    must(ln_exit_clear(model, &err));
+    must(ln_exit_place(model, train, where, NULL, 0, NULL, &err));
+    uint32_t exits = ln_model_exit_count(model);
+    must(ln_exit_train(model, train, &how, &err));
+    judge(model, val, right[PLACED]);
+    must(ln_exit_clear(model, &err));
+    must(ln_exit_add_auto(model, exits, NULL, &err));
+    must(ln_exit_train(model, train, &how, &err));
+    judge(model, val, right[EVEN]);
+    rows_seen += ln_data_rows(val);
+    fprintf(stderr, "%s: %u exits\n", val_spec, exits);
+    ln_data_free(train);
+    ln_data_free(val);
+}
+
+static double percent(const double *column)
+{
+    double sum = 0;
+
+    for (size_t r = 0; r < rows_seen; r++)
+        sum += 100 * column[r] / (double)rows_seen;
+    return sum;
+}
+
+static void print_table(void)
+{
+    printf("%zu rows\n\n| budget of multiply-adds | placed | even | difference (95 %%) |\n|---:|---:|---:|---:|\n", rows_seen);
+    for (int b = 0; b < BUDGETS; b++) {
+        interval d = paired_difference(right[PLACED][b], right[EVEN][b], rows_seen);
+
+        printf("| %.2f | %.2f | %.2f | %+.2f (%+.2f..%+.2f) |\n", budgets[b], percent(right[PLACED][b]), percent(right[EVEN][b]), d.mean, d.low,
+               d.high);
+    }
 }
 
 int main(int argc, char **argv)
 {
     ln_place_options where = LN_PLACE_OPTIONS_INIT;
-    ln_train_options how = LN_TRAIN_OPTIONS_INIT;
     ln_model *model;
-    ln_data *train, *val;
+    int at = 1;
 
-    if (argc < 4) {
-        fputs("usage: place_spread MODEL TRAIN VAL [EXITS [SEED]]\n", stderr);
-        return 2;
-    }
-    must(ln_model_load(&model, argv[1], NULL, &err));
-    must(ln_data_open(&train, argv[2], NULL, &err));
-    must(ln_data_open(&val, argv[3], NULL, &err));
-    must(ln_exit_clear(model, &err));
-    where.exits = argc > 4 ? (uint32_t)atoi(argv[4]) : 0;
-    where.seed = how.seed = argc > 5 ? (uint64_t)atoll(argv[5]) : 0;
     where.cost = LN_COST_MACS;
     where.budgets = budgets;
     where.n_budgets = BUDGETS;
-    puts("exits,count,accuracy at 25 % of macs,at 35 %,at 50 %,mean");
-    must(ln_exit_place(model, train, &where, NULL, 0, NULL, &err));
-    uint32_t exits = ln_model_exit_count(model);
-    must(ln_exit_train(model, train, &how, &err));
-    judge(model, val, "placed");
-    must(ln_exit_clear(model, &err));
-    must(ln_exit_add_auto(model, exits, NULL, &err));
-    must(ln_exit_train(model, train, &how, &err));
-    judge(model, val, "even");
-    ln_data_free(train);
-    ln_data_free(val);
+    for (; at + 1 < argc && argv[at][0] == '-'; at += 2)
+        if (strcmp(argv[at], "-n") == 0)
+            where.exits = (uint32_t)atoi(argv[at + 1]);
+        else if (strcmp(argv[at], "-s") == 0)
+            where.seed = (uint64_t)atoll(argv[at + 1]);
+        else
+            break;
+    if (argc - at < 3 || (argc - at) % 2 == 0 || argv[at][0] == '-') {
+        fputs("usage: place_spread [-n EXITS] [-s SEED] MODEL TRAIN VAL [TRAIN VAL]...\n", stderr);
+        return 2;
+    }
+    must(ln_model_load(&model, argv[at], NULL, &err));
+    for (int i = at + 1; i < argc; i += 2)
+        compare(model, argv[i], argv[i + 1], &where);
+    print_table();
     ln_model_free(model);
     return 0;
 }
