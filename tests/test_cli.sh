@@ -155,6 +155,10 @@ json "train reports on --val" "[p['point'] for p in d] == [0, 1] and d[1]['alpha
     and 0 < d[0]['expected']['accuracy'] <= 1"
 expect "train shows progress" grep -q "^head 1 epoch" "$work/said"
 expect "train keeps a log" grep -q '^[0-9.]*,head,1,0,1,5,' "$work/log.csv"
+expect "with a training loss, which falls" awk -F, '
+    ($2 == "head" || $2 == "gates") && $5 == 1 { first = $9 }
+    ($2 == "head" || $2 == "gates") && $5 == $6 { all++; falling += $9 > 0 && $9 < first }
+    END { exit !(all >= 4 && falling == all) }' "$work/log.csv"
 run "train without --val" "$LEENET" train $model --data $pictures:part=0/2 --recipe leenet --exits auto:1 --alpha 0.5 \
     --epochs 2 --gate-epochs 5 --no-tune -o "$work/leenet.onnx" --log "$work/log.json" --json -q
 json "a line a point" "len(d) == 1 and d[0]['cost'] == 'params' and d[0]['expected']['time_share'] > 0
@@ -162,6 +166,8 @@ json "a line a point" "len(d) == 1 and d[0]['cost'] == 'params' and d[0]['expect
 says "info warns of figures of such a recipe" 0 "^gates of point 0: .*promise too much$" "$LEENET" info "$work/leenet.onnx"
 cp "$work/log.json" "$work/lines"
 json "the log is JSON lines" "{'head', 'gates'} <= {p['stage'] for p in d} and all(p['seconds'] >= 0 for p in d)"
+json "and has the training loss of heads and gates on all activations" "all(a[0] > a[-1] > 0 for a in
+    [[p['loss'] for p in d if p['stage'] == s and p['epoch'] > 0] for s in ('head', 'gates')])"
 run "train takes gate among the policies" "$LEENET" train $model --data $pictures:part=0/2 --exits even:1 --alpha 0.5 --epochs 1 --folds 2 \
     --no-tune --policies gate,margin -o "$work/gate.onnx" --json -q
 json "and trains the others" "[p['policy'] for p in d] == ['gate', 'margin']"

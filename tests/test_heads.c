@@ -542,6 +542,21 @@ static double reference_loss(const double *z, const int32_t *labels, int64_t n, 
     return total / (double)n;
 }
 
+/* Against the distributions that smoothed labels are; the gradient in place. */
+static void check_soft(const float *z, const int32_t *labels, int64_t n, int32_t classes, float smooth, double loss, const float *dz)
+{
+    float target[64], made[64];
+
+    ck_assert_int_le(n * classes, 64);
+    for (int64_t i = 0; i < n * classes; i++) {
+        made[i] = z[i];
+        target[i] = smooth / (float)classes + (i % classes == labels[i / classes] ? 1 - smooth : 0);
+    }
+    ck_close(ln__cross_entropy_soft(made, target, n, classes, made), loss, 1e-5, "loss against distributions");
+    for (int64_t i = 0; i < n * classes; i++)
+        ck_close(made[i], dz[i], 1e-6, "gradient against distributions");
+}
+
 START_TEST(cross_entropy_and_its_gradient_are_right)
 {
     enum { N = 6, C = 7 };
@@ -565,6 +580,7 @@ START_TEST(cross_entropy_and_its_gradient_are_right)
             wide[i] = z[i];
         ck_close(loss, reference_loss(wide, labels, N, C, smoothing[s]), 1e-9, "loss");
         ck_close(ln__cross_entropy(z, labels, N, C, smoothing[s], NULL), loss, 0, "loss without gradient");
+        check_soft(z, labels, N, C, smoothing[s], loss, dz);
         for (int i = 0; i < N * C; i++) {
             double up, down;
 

@@ -134,7 +134,7 @@ typedef struct ln_progress {
     uint32_t    epochs;
     uint64_t    done;           /* rows or steps of this stage done ... */
     uint64_t    total;          /* ... of so many */
-    double      loss;           /* training loss; NaN where none is measured, as by every stage of this version */
+    double      loss;           /* of the rows learned from, while they were, mean over the models of a cross-fitting; NaN where there is none */
     double      validation;     /* loss on rows held out; NaN where there is none */
     double      accuracy;       /* on rows held out, 0..1; NaN where there is none */
     double      rows_per_second;/* NaN where no rows are counted */

@@ -60,6 +60,27 @@ double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, 
     return n > 0 ? total / (double)n : 0.0;
 }
 
+double ln__cross_entropy_soft(const float *logits, const float *target, int64_t n, int32_t classes, float *dlogits)
+{
+    double total = 0.0;
+
+    for (int64_t i = 0; i < n; i++) {
+        const float *z = logits + i * classes, *t = target + i * classes;
+        float *d = dlogits + i * classes, max = row_max(z, classes), most = 0.0f;
+        double aimed = 0.0;
+
+        for (int32_t c = 0; c < classes; c++)
+            aimed += (double)t[c] * ((double)z[c] - (double)max);
+        ln__softmax_rows(z, 1, classes, d);
+        for (int32_t c = 0; c < classes; c++) {
+            most = LN__MAX(most, d[c]);
+            d[c] = (d[c] - t[c]) / (float)n;
+        }
+        total -= log((double)most) + aimed;     /* the largest probability is one over the sum of exp(z - max) */
+    }
+    return n > 0 ? total / (double)n : 0.0;
+}
+
 /* ---- Temperature (Guo et al. 2017, section 4.2) ------------------------------------- */
 
 static double tempered_loss(const float *logits, const int32_t *labels, int64_t n, int32_t classes, double log_t)

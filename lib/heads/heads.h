@@ -177,6 +177,8 @@ void    ln__head_carry(const ln__head *head, const float *before, float *logits,
  * gradient. label_smoothing in [0,1). */
 double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, int32_t classes,
                          float label_smoothing, float *dlogits);
+/* The same against target distributions [n][classes]; dlogits may lie where the logits do. */
+double ln__cross_entropy_soft(const float *logits, const float *target, int64_t n, int32_t classes, float *dlogits);
 /* Rows of logits to probabilities; stable. */
 void ln__softmax_rows(const float *logits, int64_t n, int32_t classes, float *probabilities);
 /* The temperature that minimises the cross entropy of logits / t on these rows (golden section on log t, t in [1/8, 8]);

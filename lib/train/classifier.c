@@ -139,16 +139,6 @@ void ln__classifier_target(const ln__classifier_task *t, uint32_t place, float s
     }
 }
 
-/* dlogits of the mean cross entropy against `target`. */
-static void soft_gradient(const ln__classifying *c, ln__learner *l, size_t n)
-{
-    size_t classes = c->task->classes;
-
-    ln__softmax_rows(l->logits, (int64_t)n, (int32_t)classes, l->dlogits);
-    for (size_t i = 0; i < n * classes; i++)
-        l->dlogits[i] = (l->dlogits[i] - l->target[i]) / (float)n;
-}
-
 uint32_t ln__classifier_form(const ln__classifier_task *t, ln__rng *rng, uint32_t row)
 {
     const ln__features *f = t->rows;
@@ -165,7 +155,7 @@ float ln__mixup_share(ln__rng *rng)
 
 /* Mixup (Zhang et al. 2018): a batch learns from rows mixed with partners. What heads say of their own certainty
  * becomes better for it, which gates live on. */
-static ln_status mixed_batch(ln__classifying *c, ln__learner *l, size_t at, size_t n, ln_error *err)
+static ln_status mixed_batch(ln__classifying *c, ln__learner *l, size_t at, size_t n, double *loss, ln_error *err)
 {
     const ln__classifier_task *t = c->task;
     size_t numbers = n * (size_t)(t->positions * t->inputs);
@@ -186,11 +176,11 @@ static ln_status mixed_batch(ln__classifying *c, ln__learner *l, size_t at, size
         st = forward(c, l, n, err);
     if (st < 0)
         return st;
-    soft_gradient(c, l, n);
+    *loss = ln__cross_entropy_soft(l->logits, l->target, (int64_t)n, (int32_t)t->classes, l->dlogits);
     return backward(c, l, &b, err);
 }
 
-static ln_status classifier_epoch(void *problem, uint32_t model, uint32_t epoch, ln_error *err)
+static ln_status classifier_epoch(void *problem, uint32_t model, uint32_t epoch, ln__fit_sums *sums, ln_error *err)
 {
     ln__classifying *c = problem;
     const ln__classifier_task *t = c->task;
@@ -205,9 +195,13 @@ static ln_status classifier_epoch(void *problem, uint32_t model, uint32_t epoch,
         /* The statistics of a few rows would mislead. */
         if (t->head && at > 0 && n < t->batch / 2)
             break;
-        st = mixed_batch(c, l, at, n, err);
-        if (st == LN_OK)
-            ln__adam_step(&l->adam, l->params, l->gradient, rate, (float)t->decay);
+        double loss;
+        st = mixed_batch(c, l, at, n, &loss, err);
+        if (st < 0)
+            break;
+        ln__adam_step(&l->adam, l->params, l->gradient, rate, (float)t->decay);
+        sums->learned += loss * (double)n;
+        sums->rows += (double)n;
     }
     return st == LN_OK && t->head ? ln__classifier_count_norms(c, l, err) : st;
 }
@@ -222,7 +216,7 @@ size_t ln__largest(const float *x, size_t n)
     return best;
 }
 
-static ln_status classifier_judge(void *problem, uint32_t model, double *loss, double *right, ln_error *err)
+static ln_status classifier_judge(void *problem, uint32_t model, ln__fit_sums *sums, ln_error *err)
 {
     ln__classifying *c = problem;
     const ln__classifier_task *t = c->task;
@@ -232,7 +226,6 @@ static ln_status classifier_judge(void *problem, uint32_t model, double *loss, d
     int32_t labels[LN__MAX_BATCH];
     ln_status st = LN_OK;
 
-    *loss = *right = 0;
     while (st == LN_OK && next < rows) {
         size_t n = 0;
         for (; next < rows && n < t->batch; next++)
@@ -248,9 +241,9 @@ static ln_status classifier_judge(void *problem, uint32_t model, double *loss, d
             st = forward(c, l, n, err);
         if (st < 0)
             break;
-        *loss += (double)n * ln__cross_entropy(l->logits, labels, (int64_t)n, (int32_t)t->classes, 0.0f, NULL);
+        sums->held += (double)n * ln__cross_entropy(l->logits, labels, (int64_t)n, (int32_t)t->classes, 0.0f, NULL);
         for (size_t i = 0; i < n; i++) {
-            *right += ln__largest(l->logits + i * classes, classes) == (size_t)labels[i];
+            sums->right += ln__largest(l->logits + i * classes, classes) == (size_t)labels[i];
             memcpy(c->logits + held[i] * classes, l->logits + i * classes, classes * sizeof(float));
         }
     }

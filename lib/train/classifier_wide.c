@@ -38,7 +38,7 @@ static const float *answer_of(const wide_fit *f, size_t i, uint32_t model)
 }
 
 /* One model's part of dz: mixup within the batch, as in classifier.c. Logits of mixed rows are mixed logits. */
-static void add_gradient(wide_fit *f, const uint32_t *places, size_t n, uint32_t model)
+static void add_gradient(wide_fit *f, const uint32_t *places, size_t n, uint32_t model, ln__fit_sums *sums)
 {
     const ln__classifier_task *t = f->c->task;
     size_t classes = t->classes, count = 0, width = models_of(t) * classes;
@@ -60,10 +60,11 @@ static void add_gradient(wide_fit *f, const uint32_t *places, size_t n, uint32_t
         for (size_t k = 0; k < classes; k++)
             f->mixed[i * classes + k] = share * a[k] + (1.0f - share) * b[k];
     }
-    ln__softmax_rows(f->mixed, (int64_t)count, (int32_t)classes, f->mixed);
+    sums->learned += (double)count * ln__cross_entropy_soft(f->mixed, f->target, (int64_t)count, (int32_t)classes, f->mixed);
+    sums->rows += (double)count;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < classes; k++) {
-            float d = (f->mixed[i * classes + k] - f->target[i * classes + k]) / (float)count;
+            float d = f->mixed[i * classes + k];
 
             f->dz[f->mine[i] * width + model * classes + k] += share * d;
             f->dz[f->mine[(i + shift) % count] * width + model * classes + k] += (1.0f - share) * d;
@@ -71,7 +72,7 @@ static void add_gradient(wide_fit *f, const uint32_t *places, size_t n, uint32_t
 }
 
 /* Held-out answers of a batch to `logits`; adds to sums over them. */
-static void note_held(const wide_fit *f, const uint32_t *places, size_t n, float *logits, double *loss, double *right)
+static void note_held(const wide_fit *f, const uint32_t *places, size_t n, float *logits, ln__fit_sums *sums)
 {
     const ln__classifier_task *t = f->c->task;
     size_t classes = t->classes;
@@ -83,23 +84,23 @@ static void note_held(const wide_fit *f, const uint32_t *places, size_t n, float
         if (fold == t->folds)
             continue;
         memcpy(logits + row * classes, answer_of(f, i, fold), classes * sizeof(float));
-        loss[fold] += ln__cross_entropy(logits + row * classes, &t->rows->labels[row], 1, (int32_t)classes, 0.0f, NULL);
-        right[fold] += ln__largest(logits + row * classes, classes) == (size_t)t->rows->labels[row];
+        sums[fold].held += ln__cross_entropy(logits + row * classes, &t->rows->labels[row], 1, (int32_t)classes, 0.0f, NULL);
+        sums[fold].right += ln__largest(logits + row * classes, classes) == (size_t)t->rows->labels[row];
     }
 }
 
-static ln_status learn(wide_fit *f, const uint32_t *places, size_t n, uint32_t epoch, ln_error *err)
+static ln_status learn(wide_fit *f, const uint32_t *places, size_t n, uint32_t epoch, ln__fit_sums *sums, ln_error *err)
 {
     const ln__classifier_task *t = f->c->task;
 
     memset(f->dz, 0, n * models_of(t) * t->classes * sizeof(float));
     for (uint32_t m = 0; m < models_of(t); m++)
-        add_gradient(f, places, n, m);
+        add_gradient(f, places, n, m, &sums[m]);
     return ln__wide_step(&f->wide, places, n, f->dz, ln__rate_at(t->rate, epoch, t->epochs), (float)t->decay, err);
 }
 
 /* One way through the rows: held-out answers to `logits`, sums over them; in an epoch (0: none) the models learn. */
-typedef struct wide_pass { wide_fit *fit; uint32_t epoch; float *logits; double *loss, *right; } wide_pass;
+typedef struct wide_pass { wide_fit *fit; uint32_t epoch; float *logits; ln__fit_sums *sums; } wide_pass;
 
 static ln_status pass_batch(void *payload, const uint32_t *places, size_t n, ln_error *err)
 {
@@ -108,8 +109,8 @@ static ln_status pass_batch(void *payload, const uint32_t *places, size_t n, ln_
     ln_status st = ln__wide_forward(&f->wide, places, n, f->z, err);
 
     if (st == LN_OK)
-        note_held(f, places, n, pass->logits, pass->loss, pass->right);
-    return st == LN_OK && pass->epoch > 0 ? learn(f, places, n, pass->epoch, err) : st;
+        note_held(f, places, n, pass->logits, pass->sums);
+    return st == LN_OK && pass->epoch > 0 ? learn(f, places, n, pass->epoch, pass->sums, err) : st;
 }
 
 /* Rows at the first `rows` of the places. */
@@ -118,14 +119,14 @@ static ln_status pass_rows(wide_pass pass, size_t rows, ln_error *err)
     return ln__ahead_walk(&pass.fit->ahead, pass.fit->places, rows, pass.fit->c->task->batch, pass_batch, &pass, err);
 }
 
-static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err)
+static ln_status wide_epoch(void *problem, uint32_t epoch, ln__fit_sums *sums, ln_error *err)
 {
     wide_fit *f = problem;
 
     ln__rng_shuffle(&f->rng, f->order, f->n_order);
     for (size_t i = 0; i < f->n_order; i++)
         f->places[i] = ln__classifier_form(f->c->task, &f->rng, f->order[i]);
-    return pass_rows((wide_pass){ f, epoch, f->c->logits, loss, right }, f->n_order, err);
+    return pass_rows((wide_pass){ f, epoch, f->c->logits, sums }, f->n_order, err);
 }
 
 static void wide_keep(void *problem, uint32_t model)
@@ -149,18 +150,18 @@ static ln_status answer_held(wide_fit *f, ln__fit_result *result, ln_error *err)
 {
     ln__classifying *c = f->c;
     const ln__classifier_task *t = c->task;
-    double loss[LN__MAX_FOLDS] = { 0 }, right[LN__MAX_FOLDS] = { 0 };
+    ln__fit_sums sums[LN__MAX_FOLDS + 1] = { { 0 } };
     size_t rows = t->rows->rows;
 
     memcpy(f->wide.w, f->best_w, models_of(t) * t->classes * f->wide.inputs * sizeof(float));
     memcpy(f->wide.bias, f->best_bias, models_of(t) * t->classes * sizeof(float));
     for (size_t r = 0; r < rows; r++)
         f->places[r] = (uint32_t)r;
-    ln_status st = pass_rows((wide_pass){ f, 0, c->best, loss, right }, rows, err);
+    ln_status st = pass_rows((wide_pass){ f, 0, c->best, sums }, rows, err);
     result->loss = result->accuracy = 0;
     for (uint32_t m = 0; m < t->folds; m++) {
-        result->loss += loss[m] / (double)rows;
-        result->accuracy += right[m] / (double)rows;
+        result->loss += sums[m].held / (double)rows;
+        result->accuracy += sums[m].right / (double)rows;
     }
     return st;
 }

@@ -7,7 +7,7 @@
 typedef struct fitting {
     const ln__fit *fit;
     uint32_t  epoch, workers;
-    double   *loss, *right;     /* [folds] */
+    ln__fit_sums *sums;         /* [models] */
     ln_status *status;          /* [models] */
     ln_error *errors;           /* [models] */
 } fitting;
@@ -18,20 +18,18 @@ static void fit_some(uint32_t worker, void *payload)
     int omp = ln__omp_enter(1);
 
     for (uint32_t m = worker; m < f->fit->models; m += f->workers) {
-        f->status[m] = f->fit->epoch(f->fit->problem, m, f->epoch, &f->errors[m]);
+        f->status[m] = f->fit->epoch(f->fit->problem, m, f->epoch, &f->sums[m], &f->errors[m]);
         if (f->status[m] == LN_OK && m < f->fit->folds)
-            f->status[m] = f->fit->judge(f->fit->problem, m, &f->loss[m], &f->right[m], &f->errors[m]);
+            f->status[m] = f->fit->judge(f->fit->problem, m, &f->sums[m], &f->errors[m]);
     }
     ln__omp_leave(omp);
 }
 
 static ln_status run_epoch(fitting *f, ln__pool *pool, ln_error *err)
 {
-    if (f->fit->together) {
-        memset(f->loss, 0, f->fit->folds * sizeof *f->loss);
-        memset(f->right, 0, f->fit->folds * sizeof *f->right);
-        return f->fit->together(f->fit->problem, f->epoch, f->loss, f->right, err);
-    }
+    memset(f->sums, 0, f->fit->models * sizeof *f->sums);
+    if (f->fit->together)
+        return f->fit->together(f->fit->problem, f->epoch, f->sums, err);
     ln__pool_run(pool, f->workers, fit_some, f);
     for (uint32_t m = 0; m < f->fit->models; m++)
         if (f->status[m] < 0) {
@@ -46,11 +44,22 @@ static void judge_epoch(const fitting *f, size_t rows, ln__fit_result *now)
 {
     *now = (ln__fit_result){ .epoch = f->epoch };
     for (uint32_t m = 0; m < f->fit->folds; m++) {
-        now->loss += f->loss[m] / (double)rows;
-        now->accuracy += f->right[m] / (double)rows;
+        now->loss += f->sums[m].held / (double)rows;
+        now->accuracy += f->sums[m].right / (double)rows;
     }
     if (f->fit->loss)
         now->loss = f->fit->loss(f->fit->problem);
+}
+
+static double training_loss(const fitting *f)
+{
+    double loss = 0, rows = 0;
+
+    for (uint32_t m = 0; m < f->fit->models; m++) {
+        loss += f->sums[m].learned;
+        rows += f->sums[m].rows;
+    }
+    return loss / rows;
 }
 
 ln_status ln__fit_check(const ln__fit_result *result, const ln_progress *progress, ln_error *err)
@@ -83,6 +92,7 @@ static ln_status run_epochs(ln__fit_result *best, fitting *f, size_t rows, ln__p
         bool last = f->epoch == fit->epochs || f->epoch - best->epoch >= fit->patience;
         progress->epoch = f->epoch;
         progress->done = last ? progress->total : (uint64_t)f->epoch * rows;
+        progress->loss = training_loss(f);
         progress->validation = now.loss;
         progress->accuracy = now.accuracy;
         st = ln__report(reporter, progress, true, err);
@@ -98,16 +108,14 @@ ln_status ln__fit_run(ln__fit_result *out, const ln__fit *fit, size_t rows, ln__
     fitting f = { .fit = fit, .workers = LN__MIN(ln__pool_size(pool), fit->models) };
     ln_status st;
 
-    f.loss = ln__calloc(ctx, fit->folds, sizeof *f.loss);
-    f.right = ln__calloc(ctx, fit->folds, sizeof *f.right);
+    f.sums = ln__calloc(ctx, fit->models, sizeof *f.sums);
     f.status = ln__calloc(ctx, fit->models, sizeof *f.status);
     f.errors = ln__calloc(ctx, fit->models, sizeof *f.errors);
-    if (f.loss && f.right && f.status && f.errors)
+    if (f.sums && f.status && f.errors)
         st = run_epochs(out, &f, rows, pool, reporter, progress, err);
     else
-        st = ln__fail_nomem(err, ctx, fit->folds * sizeof *f.errors);
-    ln__free(ctx, f.loss);
-    ln__free(ctx, f.right);
+        st = ln__fail_nomem(err, ctx, fit->models * sizeof *f.errors);
+    ln__free(ctx, f.sums);
     ln__free(ctx, f.status);
     ln__free(ctx, f.errors);
     return st;

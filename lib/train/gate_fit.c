@@ -136,7 +136,7 @@ const float *ln__gating_target(const ln__gating *g, size_t row, size_t *width)
     return (g->gain ? g->gain : g->task->price) + row * *width;
 }
 
-static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_error *err)
+static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln__fit_sums *sums, ln_error *err)
 {
     learners *all = problem;
     ln__gating *g = all->gating;
@@ -151,7 +151,8 @@ static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_er
         st = forward(g, l, l->order + at, n, err);
         if (st < 0)
             break;
-        ln__gating_loss(g, l->z, l->target, n, l->dz);
+        sums->learned += (double)n * ln__gating_loss(g, l->z, l->target, n, l->dz);
+        sums->rows += (double)n;
         st = backward(g, l, l->order + at, n, err);
         if (st == LN_OK)
             ln__adam_step(&l->adam, l->params, l->gradient, rate, (float)t->decay);
@@ -159,7 +160,7 @@ static ln_status gate_epoch(void *problem, uint32_t model, uint32_t epoch, ln_er
     return st;
 }
 
-static ln_status gate_judge(void *problem, uint32_t model, double *loss, double *right, ln_error *err)
+static ln_status gate_judge(void *problem, uint32_t model, ln__fit_sums *sums, ln_error *err)
 {
     learners *all = problem;
     ln__gating *g = all->gating;
@@ -169,8 +170,7 @@ static ln_status gate_judge(void *problem, uint32_t model, double *loss, double 
     size_t next = 0;
     ln_status st = LN_OK;
 
-    *loss = 0;
-    *right = NAN;               /* gates have no accuracy of their own */
+    sums->right = NAN;               /* gates have no accuracy of their own */
     while (next < t->rows) {
         size_t n = 0;
         for (; next < t->rows && n < BATCH; next++)
@@ -181,7 +181,7 @@ static ln_status gate_judge(void *problem, uint32_t model, double *loss, double 
         st = forward(g, l, held, n, err);
         if (st < 0)
             return st;
-        *loss += (double)n * ln__gating_loss(g, l->z, l->target, n, NULL);
+        sums->held += (double)n * ln__gating_loss(g, l->z, l->target, n, NULL);
         for (size_t i = 0; i < n; i++)
             memcpy(g->z + held[i] * t->exits, l->z + i * t->exits, t->exits * sizeof(float));
     }

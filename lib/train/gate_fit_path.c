@@ -64,7 +64,7 @@ static void start_fold(fold_fit *f, const ln__gate_input *in, int32_t margin)
     memcpy(f->w, f->anchor, (in->width + 1) * sizeof *f->w);
 }
 
-static ln_status path_epoch(void *problem, uint32_t model, uint32_t epoch, ln_error *err)
+static ln_status path_epoch(void *problem, uint32_t model, uint32_t epoch, ln__fit_sums *sums, ln_error *err)
 {
     path *p = problem;
     const ln__gate_task *t = p->g->task;
@@ -80,13 +80,14 @@ static ln_status path_epoch(void *problem, uint32_t model, uint32_t epoch, ln_er
     f->pull[in->width] = FREE_BIAS;
     if (epoch == 1 && t->margin >= 0)
         f->pull[t->margin] = FREE_MARGIN;
-    ln__ridge_fit(&f->ridge, f->w, &task);
+    sums->learned = (double)f->n_learned * ln__ridge_fit(&f->ridge, f->w, &task);
+    sums->rows = (double)f->n_learned;
     if (epoch == 1)
         memcpy(f->anchor, f->w, (in->width + 1) * sizeof *f->w);
     return LN_OK;
 }
 
-static ln_status path_judge(void *problem, uint32_t model, double *loss, double *right, ln_error *err)
+static ln_status path_judge(void *problem, uint32_t model, ln__fit_sums *sums, ln_error *err)
 {
     path *p = problem;
     const ln__gating *g = p->g;
@@ -94,12 +95,11 @@ static ln_status path_judge(void *problem, uint32_t model, double *loss, double 
     fold_fit *f = &p->fold[model];
 
     (void)err;
-    *loss = 0;
-    *right = NAN;               /* gates have no accuracy of their own */
+    sums->right = NAN;               /* gates have no accuracy of their own */
     ln__ridge_answer(&f->ridge, f->w, input_of(p), f->order + f->n_learned, t->rows - f->n_learned, g->z + p->exit, t->exits);
     for (size_t i = f->n_learned; i < t->rows; i++) {
         size_t at = f->order[i] * (size_t)t->exits + p->exit;
-        *loss += ln__gain_loss(&g->z[at], &g->gain[at], 1, 1, NULL);
+        sums->held += ln__gain_loss(&g->z[at], &g->gain[at], 1, 1, NULL);
     }
     return LN_OK;
 }

@@ -53,7 +53,7 @@ static size_t gather(const wide_gates *w, const uint32_t *rows, size_t n, uint32
 }
 
 /* z may be NULL. */
-static void note_held(const wide_gates *w, const uint32_t *rows, size_t n, float *z, double *loss)
+static void note_held(const wide_gates *w, const uint32_t *rows, size_t n, float *z, ln__fit_sums *sums)
 {
     const ln__gate_task *t = w->g->task;
     size_t picked[BATCH];
@@ -62,41 +62,42 @@ static void note_held(const wide_gates *w, const uint32_t *rows, size_t n, float
         size_t count = gather(w, rows, n, m, true, picked);
 
         if (count > 0)
-            loss[m] += (double)count * ln__gating_loss(w->g, w->own_z, w->target, count, NULL);
+            sums[m].held += (double)count * ln__gating_loss(w->g, w->own_z, w->target, count, NULL);
         for (size_t i = 0; z && i < count; i++)
             memcpy(z + rows[picked[i]] * t->exits, w->own_z + i * t->exits, t->exits * sizeof(float));
     }
 }
 
-static void add_gradient(const wide_gates *w, const uint32_t *rows, size_t n, uint32_t fold)
+static void add_gradient(const wide_gates *w, const uint32_t *rows, size_t n, uint32_t fold, ln__fit_sums *sums)
 {
     const ln__gate_task *t = w->g->task;
     size_t picked[BATCH], count = gather(w, rows, n, fold, false, picked);
 
     if (count == 0)
         return;
-    ln__gating_loss(w->g, w->own_z, w->target, count, w->own_dz);
+    sums->learned += (double)count * ln__gating_loss(w->g, w->own_z, w->target, count, w->own_dz);
+    sums->rows += (double)count;
     for (size_t i = 0; i < count; i++)
         for (uint32_t e = 0; e < t->exits; e++)
             *at(w, w->dz, e, picked[i], fold) = w->own_dz[i * t->exits + e];
 }
 
-static ln_status learn(wide_gates *w, const uint32_t *rows, size_t n, uint32_t epoch, ln_error *err)
+static ln_status learn(wide_gates *w, const uint32_t *rows, size_t n, uint32_t epoch, ln__fit_sums *sums, ln_error *err)
 {
     const ln__gate_task *t = w->g->task;
     ln_status st = LN_OK;
 
     memset(w->dz, 0, (size_t)t->exits * BATCH * t->folds * sizeof(float));
     for (uint32_t m = 0; m < t->folds; m++)
-        add_gradient(w, rows, n, m);
+        add_gradient(w, rows, n, m, &sums[m]);
     for (uint32_t e = 0; st == LN_OK && e < t->exits; e++)
         st = ln__wide_step(&w->exit[e], rows, n, at(w, w->dz, e, 0, 0),
                            ln__rate_at(ln__wide_rate(t->rate, w->exit[e].inputs), epoch, t->epochs), (float)t->decay, err);
     return st;
 }
 
-/* One way through the rows: held-out arguments to z (may be NULL), their losses to `loss`; in an epoch (0: none) the gates learn. */
-typedef struct wide_pass { wide_gates *gates; uint32_t epoch; float *z; double *loss; } wide_pass;
+/* One way through the rows: held-out arguments to z (may be NULL), sums over them; in an epoch (0: none) the gates learn. */
+typedef struct wide_pass { wide_gates *gates; uint32_t epoch; float *z; ln__fit_sums *sums; } wide_pass;
 
 static ln_status pass_batch(void *payload, const uint32_t *rows, size_t n, ln_error *err)
 {
@@ -104,8 +105,8 @@ static ln_status pass_batch(void *payload, const uint32_t *rows, size_t n, ln_er
     ln_status st = forward(pass->gates, rows, n, err);
 
     if (st == LN_OK)
-        note_held(pass->gates, rows, n, pass->z, pass->loss);
-    return st == LN_OK && pass->epoch > 0 ? learn(pass->gates, rows, n, pass->epoch, err) : st;
+        note_held(pass->gates, rows, n, pass->z, pass->sums);
+    return st == LN_OK && pass->epoch > 0 ? learn(pass->gates, rows, n, pass->epoch, pass->sums, err) : st;
 }
 
 static ln_status pass_rows(wide_pass pass, ln_error *err)
@@ -115,13 +116,13 @@ static ln_status pass_rows(wide_pass pass, ln_error *err)
     return ln__ahead_walk(&w->ahead, w->order, w->g->task->rows, BATCH, pass_batch, &pass, err);
 }
 
-static ln_status wide_epoch(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err)
+static ln_status wide_epoch(void *problem, uint32_t epoch, ln__fit_sums *sums, ln_error *err)
 {
     wide_gates *w = problem;
 
-    right[0] = NAN;             /* gates have no accuracy of their own */
+    sums[0].right = NAN;             /* gates have no accuracy of their own */
     ln__rng_shuffle(&w->rng, w->order, w->g->task->rows);
-    return pass_rows((wide_pass){ w, epoch, NULL, loss }, err);
+    return pass_rows((wide_pass){ w, epoch, NULL, sums }, err);
 }
 
 static void wide_keep(void *problem, uint32_t fold)
@@ -155,16 +156,16 @@ static void take_back(const wide_gates *w, uint32_t fold)
 static ln_status answer_held(wide_gates *w, ln__fit_result *result, ln_error *err)
 {
     const ln__gate_task *t = w->g->task;
-    double loss[LN__MAX_FOLDS] = { 0 };
+    ln__fit_sums sums[LN__MAX_FOLDS] = { { 0 } };
 
     for (uint32_t m = 0; m < t->folds; m++)
         take_back(w, m);
     for (size_t r = 0; r < t->rows; r++)
         w->order[r] = (uint32_t)r;
-    ln_status st = pass_rows((wide_pass){ w, 0, w->g->best_z, loss }, err);
+    ln_status st = pass_rows((wide_pass){ w, 0, w->g->best_z, sums }, err);
     result->loss = 0;
     for (uint32_t m = 0; m < t->folds; m++)
-        result->loss += loss[m] / (double)t->rows;
+        result->loss += sums[m].held / (double)t->rows;
     return st;
 }
 

@@ -59,7 +59,7 @@ static double add_pulls(ln__ridge *r, const ln__ridge_problem *p, double loss)
     size_t n = p->input->width + 1;
     double *c = r->curvature, each = 1.0 / (double)p->n;
 
-    loss *= each;
+    loss = r->rows_loss = loss * each;
     for (size_t i = 0; i < n; i++) {
         bool held = isinf(p->pull[i]);
         double away = r->w[i] - (double)p->anchor[i];
@@ -128,10 +128,11 @@ static double go_half_back(ln__ridge *r, size_t n)
     return farthest;
 }
 
-static void descend(ln__ridge *r, const ln__ridge_problem *p)
+/* The rows' loss at what is kept. */
+static double descend(ln__ridge *r, const ln__ridge_problem *p)
 {
     size_t n = p->input->width + 1;
-    double least = INFINITY, moved = INFINITY;
+    double least = INFINITY, moved = INFINITY, rows_loss = NAN;
 
     memcpy(r->kept, r->w, n * sizeof *r->w);
     for (int pass = 0; pass < PASSES && moved > SMALL_STEP; pass++) {
@@ -140,21 +141,24 @@ static void descend(ln__ridge *r, const ln__ridge_problem *p)
 
         if (lower) {
             least = loss;
+            rows_loss = r->rows_loss;
             memcpy(r->kept, r->w, n * sizeof *r->w);
         }
         moved = lower ? leap(r, n) : go_half_back(r, n);
     }
+    return rows_loss;
 }
 
-void ln__ridge_fit(ln__ridge *r, float *w, const ln__ridge_problem *p)
+double ln__ridge_fit(ln__ridge *r, float *w, const ln__ridge_problem *p)
 {
     for (size_t j = 0; j <= p->input->width; j++)
         r->w[j] = (double)(isinf(p->pull[j]) ? p->anchor[j] : w[j]);
     if (p->n == 0)
-        return;
-    descend(r, p);
+        return NAN;
+    double loss = descend(r, p);
     for (size_t j = 0; j <= p->input->width; j++)
         w[j] = (float)r->kept[j];
+    return loss;
 }
 
 void ln__ridge_answer(ln__ridge *r, const float *w, const ln__gate_input *input, const uint32_t *rows, size_t n, float *z, size_t stride)

@@ -136,18 +136,23 @@ ln_status ln__folds_make(uint32_t **fold, const int32_t *labels, size_t rows, ui
 
 /* Cross-fitting: models 0..folds-1 learn from the rows outside their fold and are judged on it; model `folds`, where there
  * is one, learns from all rows. All advance epoch by epoch; the epoch with the least loss held out wins for all of them. */
+typedef struct ln__fit_sums {
+    double learned, rows;       /* loss of the rows learned from, while they were, and how many they were */
+    double held, right;         /* of the rows held out: loss, right answers */
+} ln__fit_sums;
 typedef struct ln__fit {
     void     *problem;
     uint32_t  folds, models, epochs, patience;  /* models: folds or folds + 1 */
-    ln_status (*epoch)(void *problem, uint32_t model, uint32_t epoch, ln_error *err);   /* any thread; one per model */
-    ln_status (*judge)(void *problem, uint32_t model, double *loss, double *right, ln_error *err);  /* sums over held-out rows */
+    /* Any thread, one per model; sums: zeros, of which epoch fills the first two, judge the others. */
+    ln_status (*epoch)(void *problem, uint32_t model, uint32_t epoch, ln__fit_sums *sums, ln_error *err);
+    ln_status (*judge)(void *problem, uint32_t model, ln__fit_sums *sums, ln_error *err);
     void      (*keep)(void *problem, uint32_t model);   /* this epoch is the best so far */
-    /* In place of both: an epoch of all models, and each fold's sums [folds], zero before. What is judged by models that are still
-     * learning counts as the epoch's. */
-    ln_status (*together)(void *problem, uint32_t epoch, double *loss, double *right, ln_error *err);
+    /* In place of both: an epoch of all models, sums [models]. What is judged by models that are still learning counts as the
+     * epoch's. */
+    ln_status (*together)(void *problem, uint32_t epoch, ln__fit_sums *sums, ln_error *err);
     double    (*loss)(void *problem);   /* over all held-out rows, for choosing the epoch; NULL: judge's mean */
 } ln__fit;
-typedef struct ln__fit_result { double loss, accuracy; uint32_t epoch; } ln__fit_result;
+typedef struct ln__fit_result { double loss, accuracy; uint32_t epoch; } ln__fit_result;    /* on rows held out, at the epoch kept */
 /* LN_E_ARGUMENT where the loss is no number. */
 ln_status ln__fit_check(const ln__fit_result *result, const ln_progress *progress, ln_error *err);
 ln_status ln__fit_run(ln__fit_result *out, const ln__fit *fit, size_t rows, ln__pool *pool, ln__reporter *reporter,
