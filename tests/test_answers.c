@@ -266,6 +266,8 @@ START_TEST(answers_freeze_the_model_and_know_their_bounds)
     ck_assert(fabs(ln_answers_time_share(answers, 0) - 1.0) < 1e-9 && isnan(ln_answers_time_share(answers, 1)));
     ck_assert_int_eq(ln_answers_replay_point(answers, 0, &result, NULL, &err), LN_E_ARGUMENT);
     ck_assert_int_eq(ln_answers_replay_point(NULL, 0, &result, NULL, &err), LN_E_ARGUMENT);
+    ln_evaluation started_by_nobody = { 0, .exits = (ln_exit_share *)&result };
+    ck_assert_int_eq(ln_answers_replay(answers, LN_POLICY_ORACLE, 0, &result, &started_by_nobody, &err), LN_E_ARGUMENT);
     int32_t choice = ln_answers_choice(answers, 0, 1, &probability);
     const float *logits = ln_answers_logits(answers, 0) + classes;
     for (uint32_t c = 0; c < classes; c++)

@@ -38,27 +38,48 @@ static ln_model *load(const char *path)
     return model;
 }
 
-/* One saved model for all tests: point 0 goes deep, point 1 leaves early; point 2's gates read features. */
+/* Saved for all tests. Point 0 goes deep, point 1 leaves early; point 2's gates read features. */
 static char trained[] = "/tmp/leenet-anytime-XXXXXX";
+static char chained[] = "/tmp/leenet-chained-XXXXXX";   /* no points; each head builds on the one before */
 static float *x;
 static size_t row;
 
-static void setup(void)
+static ln_model *train_exits(ln_data *data, uint32_t unchained)
 {
     ln_exit_options e = LN_EXIT_OPTIONS_INIT;
     ln_train_options t = LN_TRAIN_OPTIONS_INIT;
-    ln_gate_options g = LN_GATE_OPTIONS_INIT;
-    ln_model_info info = LN_MODEL_INFO_INIT;
     ln_model *model = load(MODEL);
-    ln_data *data = NULL;
 
-    OK(ln_data_open(&data, DATA, NULL, &err));
     e.hidden = 8;
     OK(ln_exit_add_auto(model, EXITS, &e, &err));
     t.epochs = 4;
-    t.unchained = 1;            /* so that a head can go unasked */
-    t.threads = g.threads = 1;
+    t.unchained = unchained;
+    t.threads = 1;
     OK(ln_exit_train(model, data, &t, &err));
+    return model;
+}
+
+static void save(ln_model *model, char *path)
+{
+    close(mkstemp(path));
+    OK(ln_model_save(model, path, &err));
+    ln_model_free(model);
+}
+
+static void setup(void)
+{
+    ln_gate_options g = LN_GATE_OPTIONS_INIT;
+    ln_model_info info = LN_MODEL_INFO_INIT;
+    ln_data *data = NULL;
+
+    OK(ln_data_open(&data, DATA, NULL, &err));
+    ln_model *model = train_exits(data, 0);
+    ln_exit_info last = LN_EXIT_INFO_INIT;
+    OK(ln_exit_get_info(model, EXITS - 1, &last, &err));
+    ck_assert(last.carry != 0);
+    save(model, chained);
+    model = train_exits(data, 1);       /* a head can go unasked */
+    g.threads = 1;
     g.cost = LN_COST_MACS;      /* measured times would make another model each time */
     g.alphas = (double[]){ 0.02, 0.6 };
     g.n_alphas = 2;
@@ -73,15 +94,14 @@ static void setup(void)
     row = (size_t)info.channels * info.height * info.width;
     x = malloc(ROWS * row * sizeof *x);
     OK(ln_data_read(data, model, 0, ROWS, x, NULL, &err));
-    close(mkstemp(trained));
-    OK(ln_model_save(model, trained, &err));
+    save(model, trained);
     ln_data_free(data);
-    ln_model_free(model);
 }
 
 static void teardown(void)
 {
     unlink(trained);
+    unlink(chained);
     free(x);
 }
 
@@ -146,6 +166,19 @@ START_TEST(steps_lead_where_the_session_does)
 }
 END_TEST
 
+/* And the session's point stays. */
+static void evaluating_is_refused(ln_session *session)
+{
+    ln_evaluation found = LN_EVALUATION_INIT;
+    ln_data *data = NULL;
+    double p;
+
+    OK(ln_data_open(&data, DATA, NULL, &err));
+    FAILS(LN_E_STATE, ln_evaluate(session, data, NULL, &found, &err));
+    OK(ln_session_drift(session, &p, &err));
+    ln_data_free(data);
+}
+
 START_TEST(steps_out_of_order_are_refused)
 {
     ln_session *session = open_session(trained, 0, 1, 1);
@@ -167,6 +200,7 @@ START_TEST(steps_out_of_order_are_refused)
     FAILS(LN_E_STATE, ln_infer_deadline(session, x, 1, 1.0, &result, NULL, &err));
     FAILS(LN_E_STATE, ln_session_measure(session, x, 1, 1, times, &err));
     FAILS(LN_E_STATE, ln_session_set_point(session, 1, &err));
+    evaluating_is_refused(session);
     OK(ln_steps_next(session, &step, &err));
     OK(ln_steps_next(session, &step, &err));
     FAILS(LN_E_STATE, ln_steps_next(session, &step, &err));
@@ -180,6 +214,8 @@ START_TEST(steps_out_of_order_are_refused)
     }
     step.struct_size = 0;
     FAILS(LN_E_ARGUMENT, ln_steps_next(session, &step, &err));
+    OK(ln_infer_early(session, x, 1, &result, NULL, &err));     /* the failure has ended the row */
+    OK(ln_steps_begin(session, x, &err));
     FAILS(LN_E_ARGUMENT, ln_steps_next(session, NULL, &err));
     ln_session_free(session);               /* in the middle of a row */
 }
@@ -214,11 +250,11 @@ START_TEST(no_time_gives_the_first_exit_and_all_time_gives_the_policys)
 }
 END_TEST
 
-/* Whatever the time allowed, an answer is the one of its exit, and the status says whether the gate agreed. */
+/* Whatever the time allowed and whoever came before, an answer is the one of its exit, and the status says whether the gate agreed. */
 START_TEST(in_between_the_answer_is_that_of_the_exit_reached)
 {
-    ln_session *session = open_session(trained, 0, 1, 1);
-    ln_step each[EXITS + 1];
+    ln_session *session = _i ? open_session(chained, UINT32_MAX, 1, 1) : open_session(trained, 0, 1, 1);
+    ln_step each[EXITS + 1], others[EXITS + 1];
     float logits[CLASSES], at[EXITS + 1][CLASSES];
     ln_result result;
     ln_stage_time times[EXITS + 1];
@@ -237,6 +273,7 @@ START_TEST(in_between_the_answer_is_that_of_the_exit_reached)
             memcpy(at[e], each[e].logits, sizeof at[e]);
         }
         ln_steps_end(session);
+        steps_of(session, x + (size_t)((i + 1) % ROWS) * row, others);
         ln_status st = ln_infer_deadline(session, input, 1, whole * 3 * (i % 100) / 100, &result, logits, &err);
         ck_assert_mem_eq(logits, at[result.exit], sizeof logits);
         ck_assert_int_eq(st, each[result.exit].leaves ? LN_OK : LN_DEADLINE);
@@ -315,7 +352,7 @@ START_TEST(a_stage_held_back_gets_another_chance)
     OK(ln_infer_deadline(session, x, 1, INFINITY, &result, NULL, &err));
     for (int32_t s = 0; s < lane->n_stages; s++)
         lane->stage_pace[s] = (ln__pace){ 1.0, 1.0, 1e-4 };    /* as if each took a second, and once did not */
-    session->gates = NULL;                                     /* only time stops */
+    session->rule.gates = NULL;                                     /* only time stops */
     for (int i = 0; i < 5000 && deepest < EXITS; i++) {
         OK(ln_infer_deadline(session, x, 1, 500.0, &result, NULL, &err));
         deepest = result.exit > deepest ? result.exit : deepest;
@@ -340,7 +377,7 @@ START_TEST(heads_that_were_not_asked_are_not_paced)
     for (int pass = 0; pass < 2; pass++) {
         memcpy(known, lane->head_pace, sizeof known);
         if (pass == 1)
-            session->gates = NULL;      /* only time stops */
+            session->rule.gates = NULL;      /* only time stops */
         for (int r = 0; r < ROWS; r++) {
             ck_assert_int_eq(ln_infer_deadline(session, x + (size_t)r * row, 1, INFINITY, &result, NULL, &err), LN_OK);
             for (uint32_t e = 0; e < EXITS; e++) {
@@ -590,7 +627,7 @@ int main(void)
     tcase_add_loop_test(t, steps_lead_where_the_session_does, 0, 2);
     tcase_add_test(t, steps_out_of_order_are_refused);
     tcase_add_loop_test(t, no_time_gives_the_first_exit_and_all_time_gives_the_policys, 0, 4);
-    tcase_add_test(t, in_between_the_answer_is_that_of_the_exit_reached);
+    tcase_add_loop_test(t, in_between_the_answer_is_that_of_the_exit_reached, 0, 2);
     tcase_add_test(t, without_a_point_only_time_stops);
     tcase_add_test(t, nothing_is_allocated_while_answering);
     tcase_add_test(t, a_stage_held_back_gets_another_chance);

@@ -57,7 +57,9 @@ ln_status ln__fail_prefix(ln_error *err, ln_status status, const char *format, .
  * longer one is refused if its tail is not zero. NULL gives all zeros. */
 ln_status ln__options_copy(void *to, size_t to_size, const void *from,
                            const char *what, ln_error *err);
-/* For structs we fill: copies min(sizes), keeps the caller's struct_size. */
+/* For structs we fill: whether the caller's goes on for at least so many bytes ... */
+ln_status ln__info_check(const void *info, size_t least, const char *what, ln_error *err);
+/* ... and copies min(sizes), keeps the caller's struct_size. */
 ln_status ln__info_copy(void *to, const void *from, size_t from_size, const char *what, ln_error *err);
 
 /* ---- Memory ---------------------------------------------------------------- */

@@ -133,12 +133,20 @@ void ln__log(const ln__ctx *ctx, int32_t level, const char *format, ...)
  * never set. */
 #define LARGEST_STRUCT 4096u
 
-static ln_status check_struct_size(size_t size, const char *what, ln_error *err)
+static ln_status check_struct_size(size_t size, size_t least, const char *what, ln_error *err)
 {
-    if (size < sizeof(size_t) || size > LARGEST_STRUCT)
+    if (size < least || size > LARGEST_STRUCT)
         return ln__fail(err, LN_E_ARGUMENT,
                         "%s: struct_size is %zu; start the struct with its _INIT macro", what, size);
     return LN_OK;
+}
+
+ln_status ln__info_check(const void *info, size_t least, const char *what, ln_error *err)
+{
+    size_t size;
+
+    memcpy(&size, info, sizeof size);
+    return check_struct_size(size, least, what, err);
 }
 
 ln_status ln__options_copy(void *to, size_t to_size, const void *from, const char *what, ln_error *err)
@@ -152,7 +160,7 @@ ln_status ln__options_copy(void *to, size_t to_size, const void *from, const cha
     if (from == NULL)
         return LN_OK;
     memcpy(&size, from, sizeof size);
-    st = check_struct_size(size, what, err);
+    st = check_struct_size(size, sizeof size, what, err);
     if (st < 0)
         return st;
     for (size_t i = to_size; i < size; i++)
@@ -172,7 +180,7 @@ ln_status ln__info_copy(void *to, const void *from, size_t from_size, const char
     ln_status st;
 
     memcpy(&size, to, sizeof size);
-    st = check_struct_size(size, what, err);
+    st = check_struct_size(size, sizeof size, what, err);
     if (st < 0)
         return st;
     memcpy(to, from, LN__MIN(size, from_size));

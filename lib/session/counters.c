@@ -38,7 +38,7 @@ void ln__counts_note(ln_session *session, const ln__run_request *request)
         t->probability[r->exit] += (double)r->probability;
         t->macs_share += (double)r->macs_share;
         if (request->mode == LN__RUN_DEADLINE && r->exit < session->model->n_exits)
-            t->cut += !session->gates || !(r->gate > session->threshold[r->exit]);
+            t->cut += !session->rule.gates || !(r->gate > session->rule.threshold[r->exit]);
     }
 }
 
@@ -56,11 +56,11 @@ void ln__session_reset_counters(ln_session *session)
 
 const double *ln__session_expected(const ln_session *session, uint32_t *rows)
 {
-    const ln__point *point = session->point >= 0 ? &session->model->points[session->point] : NULL;
+    const ln__point *point = session->rule.point >= 0 ? &session->model->points[session->rule.point] : NULL;
 
-    if (session->setting) {
-        *rows = session->setting->rows;
-        return ln__setting_shares(session->model, session->setting);
+    if (session->rule.setting) {
+        *rows = session->rule.setting->rows;
+        return ln__setting_shares(session->model, session->rule.setting);
     }
     return point ? ln__point_expected(point, rows) : NULL;
 }
@@ -78,8 +78,9 @@ ln_status ln__session_counters(const ln_session *session, ln_counters *out, ln_e
     const ln__counts *t = &session->counts;
     ln_counters c = { .struct_size = sizeof c, .cut = t->cut, .exits = NULL };
 
-    if (out->struct_size < offsetof(ln_counters, exits) + sizeof out->exits || out->struct_size > 4096)
-        return ln__fail(err, LN_E_ARGUMENT, "ln_counters: struct_size %zu; start it with LN_COUNTERS_INIT", out->struct_size);
+    ln_status st = ln__info_check(out, offsetof(ln_counters, exits) + sizeof out->exits, "ln_counters", err);
+    if (st < 0)
+        return st;
     c.exits = out->exits;
     for (uint32_t e = 0; e <= session->model->n_exits; e++) {
         c.rows += t->rows[e];
@@ -100,11 +101,11 @@ ln_status ln__session_drift(const ln_session *session, double *p_value, ln_error
     uint32_t rows = 0;
     const double *expected = ln__session_expected(session, &rows);
 
-    if (session->point < 0)
+    if (session->rule.point < 0)
         return ln__fail(err, LN_E_STATE, "the session has no operating point, so every row runs to the end");
     if (!expected)
         return ln__fail(err, LN_E_STATE, "the model does not say where rows of training left at operating point %lld; train its gates "
-                                         "again (leenet train)", (long long)session->point);
+                                         "again (leenet train)", (long long)session->rule.point);
     *p_value = ln__drift_p(session->counts.decided, expected, rows, session->model->n_exits + 1);
     return LN_OK;
 }

@@ -11,7 +11,6 @@ typedef struct judging {
     ln_evaluation *out;
     const uint32_t *points;     /* what was asked for, or the session's own */
     size_t         n_points;
-    const ln_setting *setting;  /* the session's own before; NULL: none */
     bool           own;         /* what the session was set to is judged */
     size_t         batch;
     int32_t       *map;         /* data class -> answer */
@@ -80,32 +79,11 @@ static ln_status run_timed(judging *j, ln__run_mode mode, size_t n, double *seco
     return st;
 }
 
-/* What was set before is in range, so setting it again cannot fail. */
-static void restore_point(ln_session *session, int64_t point, const ln_setting *setting)
-{
-    double params[LN__MAX_EXITS + 1];
-
-    if (setting && ln__session_set_setting(session, setting->policy, setting->index, NULL) == LN_OK)
-        return;
-    if (point >= 0 && ln__session_set_point(session, (uint32_t)point, NULL) == LN_OK)
-        return;
-    session->gates = NULL;
-    session->threshold = NULL;
-    session->may_leave = false;
-    session->setting = NULL;
-    session->point = -1;
-    ln__model_cost_shares(session->model, NULL, params, session->macs_share);
-}
-
 static ln_status judge_point(judging *j, size_t p, size_t n, ln_error *err)
 {
     size_t exits = j->model->n_exits + 1;
-    ln_status st = LN_OK;
+    ln_status st = j->own ? LN_OK : ln__session_set_point(j->session, j->points[p], err);
 
-    if (j->own)
-        restore_point(j->session, j->points[p], j->setting);
-    else
-        st = ln__session_set_point(j->session, j->points[p], err);
     if (st == LN_OK)
         st = run_timed(j, LN__RUN_EARLY, n, &j->seconds[p], err);
     for (size_t i = 0; st == LN_OK && i < n; i++) {
@@ -199,7 +177,7 @@ static double drift_of(const judging *j, size_t p)
 static void costs_of(const judging *j, size_t p, double *params, double *macs)
 {
     const ln__gates *gates = &j->model->points[j->points[p]].gates;
-    const double *threshold = j->own ? j->session->threshold : gates->threshold;
+    const double *threshold = j->own ? j->session->rule.threshold : gates->threshold;
 
     ln__model_cost_shares(j->model, gates, params, macs);
     if (!ln__score_may_pass(threshold, j->model->n_exits))
@@ -233,13 +211,19 @@ static ln_status fill(const judging *j, size_t p, ln_evaluation *out, ln_error *
     return ln__info_copy(out, &e, sizeof e, "ln_evaluation", err);
 }
 
+ln_status ln__evaluation_check(const ln_evaluation *out, ln_error *err)
+{
+    return ln__info_check(out, offsetof(ln_evaluation, exits) + sizeof out->exits, "ln_evaluation", err);
+}
+
 /* Elements are found by the size of the first, so all must say the same. */
 static ln_status check_out(const ln_evaluation *out, size_t n, ln_error *err)
 {
     size_t size = out->struct_size;
+    ln_status st = ln__evaluation_check(out, err);
 
-    if (size < offsetof(ln_evaluation, accuracy) || size > 4096)
-        return ln__fail(err, LN_E_ARGUMENT, "ln_evaluation: struct_size %zu; start it with LN_EVALUATION_INIT", size);
+    if (st < 0)
+        return st;
     for (size_t i = 1; i < n; i++)
         if (((const ln_evaluation *)((const char *)out + i * size))->struct_size != size)
             return ln__fail(err, LN_E_ARGUMENT, "ln_evaluation %zu of %zu: start each with LN_EVALUATION_INIT", i, n);
@@ -249,16 +233,16 @@ static ln_status check_out(const ln_evaluation *out, size_t n, ln_error *err)
 ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
                                ln_evaluation *out, ln_error *err)
 {
-    int64_t before = session->point;
-    uint32_t own = session->point >= 0 ? (uint32_t)session->point : 0;
-    judging j = { .session = session, .model = session->model, .options = options, .out = out, .points = options->points, .setting = ln__session_setting(session),
+    const ln__rule before = session->rule;
+    uint32_t own = before.point >= 0 ? (uint32_t)before.point : 0;
+    judging j = { .session = session, .model = session->model, .options = options, .out = out, .points = options->points,
                   .n_points = options->n_points, .batch = options->rows ? options->rows : 1 };
 
     if (options->n_points == 0)
         j.points = NULL;
     if (j.batch > session->max_rows)
         return ln__fail(err, LN_E_ARGUMENT, "%zu rows a call; the session was opened for 1..%u", j.batch, session->max_rows);
-    if (!options->plain_only && !j.points && session->point < 0)
+    if (!options->plain_only && !j.points && before.point < 0)
         return ln__fail(err, LN_E_STATE, "the model has no operating point; train gates, or judge it plain");
     if (options->plain_only)
         j.n_points = 0;
@@ -273,10 +257,12 @@ ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_eval
                             session->model->n_points);
     ln_status st = check_out(out, LN__MAX(j.n_points, 1), err);
     if (st == LN_OK)
+        st = ln__steps_refuse(session, err);
+    if (st == LN_OK)
         st = judging_init(&j, data, err);
     if (st == LN_OK)
         st = judge_all(&j, data, err);
-    restore_point(session, before, j.setting);
+    session->rule = before;
     if (st == LN_OK && j.rows == 0)
         st = ln__fail(err, LN_E_ARGUMENT, "no row could be read");
     for (size_t p = 0; st == LN_OK && p < LN__MAX(j.n_points, 1); p++)

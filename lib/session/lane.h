@@ -62,6 +62,16 @@ typedef struct ln__lane {
     ln_status   status;
 } ln__lane;
 
+/* Who decides where rows leave. */
+typedef struct ln__rule {
+    const ln__gates *gates;     /* NULL: no operating point */
+    const double   *threshold;  /* [E] of the point itself or of a setting */
+    bool            may_leave;  /* some row can pass a threshold; else LN__RUN_EARLY asks no gate */
+    const ln_setting *setting;  /* NULL: the point as it is */
+    int64_t         point;      /* -1: none */
+    double          macs_share[LN__MAX_EXITS + 1];  /* of leaving at exit 0..E */
+} ln__rule;
+
 /* Rows answered since the counters were reset. */
 typedef struct ln__counts {
     uint64_t *rows;             /* [E + 1] answered there */
@@ -86,11 +96,7 @@ struct ln_session {
     ln__ctx         ctx;
     ln__runnable    own;        /* engine NULL: uses the model's shared one */
     const ln__runnable *runnable;
-    const ln__gates *gates;     /* NULL: no operating point */
-    const double   *threshold;  /* [E] of the point itself or of a setting */
-    bool            may_leave;  /* some row can pass a threshold; else LN__RUN_EARLY asks no gate */
-    const ln_setting *setting;  /* NULL: the point as it is */
-    int64_t         point;
+    ln__rule        rule;
     bool            chained;    /* heads build on the answers of exits before */
     uint32_t        max_rows, threads;
     ln__lane       *split;      /* splits a row over all threads; NULL with one thread */
@@ -98,7 +104,6 @@ struct ln_session {
     uint32_t        n_lanes;
     ln__pool       *workers;    /* NULL with one lane */
     float          *picture;    /* [C][H][W] for ln_infer_image */
-    double         *macs_share; /* [E + 1] at the point */
     ln__counts       counts;
     ln__steps       steps;
     /* of the running call */

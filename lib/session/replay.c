@@ -102,8 +102,11 @@ static ln_status replay(const ln_answers *answers, ln__leave_fn leave, const voi
     uint32_t end = answers->exits;
     asking a;
     tally t;
-    ln_status st = asking_init(&a, answers, gates, err);
+    ln_status st = out ? ln__evaluation_check(out, err) : LN_OK;
 
+    if (st < 0)
+        return st;
+    st = asking_init(&a, answers, gates, err);
     memset(&t, 0, sizeof t);
     for (size_t r = 0; st == LN_OK && r < answers->rows; r++) {
         float gate = 1.0f;

@@ -8,8 +8,8 @@ enum { LARGEST_GROUP = 8 };
 
 const ln_model *ln__session_model(const ln_session *session) { return session->model; }
 uint32_t ln__session_max_rows(const ln_session *session) { return session->max_rows; }
-bool ln__session_has_gates(const ln_session *session) { return session->gates != NULL; }
-const ln_setting *ln__session_setting(const ln_session *session) { return session->setting; }
+bool ln__session_has_gates(const ln_session *session) { return session->rule.gates != NULL; }
+const ln_setting *ln__session_setting(const ln_session *session) { return session->rule.setting; }
 uint32_t ln__session_threads(const ln_session *session) { return session->threads; }
 
 void ln__session_close(ln_session *session)
@@ -25,7 +25,6 @@ void ln__session_close(ln_session *session)
     ln__free(&ctx, session->split);
     ln__free(&ctx, session->lanes);
     ln__free(&ctx, session->picture);
-    ln__free(&ctx, session->macs_share);
     ln__free(&ctx, session->steps.logits);
     ln__counts_free(session);
     ln__runnable_free(&session->own, &ctx);
@@ -47,8 +46,8 @@ static ln_status check_trained(const ln_model *model, ln_error *err)
 
 static void use_thresholds(ln_session *session, const double *threshold)
 {
-    session->threshold = threshold;
-    session->may_leave = ln__score_may_pass(threshold, session->model->n_exits);
+    session->rule.threshold = threshold;
+    session->rule.may_leave = ln__score_may_pass(threshold, session->model->n_exits);
 }
 
 ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *err)
@@ -61,11 +60,11 @@ ln_status ln__session_set_point(ln_session *session, uint32_t point, ln_error *e
         return st;
     if (point >= model->n_points)
         return ln__fail(err, LN_E_ARGUMENT, "operating point %u; the model has %u (numbered from 0)", point, model->n_points);
-    session->gates = &model->points[point].gates;
-    use_thresholds(session, session->gates->threshold);
-    session->setting = NULL;
-    session->point = point;
-    ln__model_cost_shares(model, session->gates, params, session->macs_share);
+    session->rule.gates = &model->points[point].gates;
+    use_thresholds(session, session->rule.gates->threshold);
+    session->rule.setting = NULL;
+    session->rule.point = point;
+    ln__model_cost_shares(model, session->rule.gates, params, session->rule.macs_share);
     return LN_OK;
 }
 
@@ -80,7 +79,7 @@ ln_status ln__session_set_setting(ln_session *session, int32_t policy, uint32_t 
     if (st < 0)
         return st;
     use_thresholds(session, threshold);
-    session->setting = setting;
+    session->rule.setting = setting;
     return LN_OK;
 }
 
@@ -145,14 +144,13 @@ static ln_status prepare(ln_session *session, const ln__session_request *request
     if (st < 0)
         return st;
     session->picture = ln__array(&session->ctx, row, sizeof(float));
-    session->macs_share = ln__calloc(&session->ctx, model->n_exits + 1, sizeof(double));
     session->steps.logits = ln__array(&session->ctx, model->classes, sizeof(float));
-    if (!session->picture || !session->macs_share || !session->steps.logits)
+    if (!session->picture || !session->steps.logits)
         return ln__fail_nomem(err, &session->ctx, row * sizeof(float));
     st = ln__counts_init(session, err);
     if (st < 0)
         return st;
-    ln__model_cost_shares(model, NULL, params, session->macs_share);
+    ln__model_cost_shares(model, NULL, params, session->rule.macs_share);
     if (request->keep_classifier_input) {
         st = ln__runnable_new(&session->own, model, true, model->kernels, err);
         session->runnable = &session->own;
@@ -181,7 +179,7 @@ ln_status ln__session_open(ln_session **out, ln_model *model, const ln__session_
         return ln__fail_nomem(err, &model->ctx, sizeof *session);
     session->ctx = model->ctx;
     session->model = model;
-    session->point = -1;
+    session->rule.point = -1;
     session->max_rows = request->max_rows ? request->max_rows : 1;
     session->threads = request->threads ? request->threads : 1;
     for (uint32_t e = 0; e < model->n_exits; e++)
@@ -342,24 +340,16 @@ ln_status ln__session_image(ln_session *session, const ln_image *image, ln_resul
 {
     ln__feed feed = ln__model_feed(session->model);
     ln__decode_limits limits = { 0, feed.preprocess.resize };
-    const char *name = image->path ? image->path : "picture in memory";
     ln__picture picture = { 0 };
-    ln__file file = { 0 };
-    ln_status st = LN_OK;
+    ln_status st = image->path ? ln__picture_load(&picture, &session->ctx, image->path, &limits, err)
+                               : ln__picture_decode(&picture, &session->ctx, image->bytes, image->size, &limits, "picture in memory", err);
 
-    if (image->path)
-        st = ln__file_map(&file, image->path, UINT64_C(1) << 31, err);
-    if (st < 0)
-        return st;
-    st = ln__picture_decode(&picture, &session->ctx, image->path ? (const void *)file.data : image->bytes,
-                            image->path ? file.size : image->size, &limits, name, err);
     if (st == LN_OK)
         st = ln__picture_preprocess(session->picture, &picture, &feed.preprocess, feed.channels, &session->ctx, err);
     ln__picture_free(&picture, &session->ctx);
-    ln__file_unmap(&file);
     if (st < 0)
         return st;
-    ln__run_request run = { .mode = session->gates ? LN__RUN_EARLY : LN__RUN_FULL, .input = session->picture, .n = 1,
+    ln__run_request run = { .mode = session->rule.gates ? LN__RUN_EARLY : LN__RUN_FULL, .input = session->picture, .n = 1,
                             .results = result, .logits = logits, .count = true };
     return ln__session_run(session, &run, err);
 }

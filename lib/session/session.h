@@ -72,6 +72,8 @@ ln_status ln__session_counters(const ln_session *session, ln_counters *out, ln_e
 void      ln__session_reset_counters(ln_session *session);
 ln_status ln__session_drift(const ln_session *session, double *p_value, ln_error *err);
 
+/* Whether its `exits` are the caller's. */
+ln_status ln__evaluation_check(const ln_evaluation *out, ln_error *err);
 ln_status ln__session_evaluate(ln_session *session, ln_data *data, const ln_evaluate_options *options,
                                ln_evaluation *out, ln_error *err);
 

@@ -37,9 +37,9 @@ static void describe(const ln_session *session, ln_step *out)
                       .probability = steps->result.probability, .gate = steps->result.gate,
                       .macs_share = (double)steps->result.macs_share, .ms = 1e3 * steps->seconds,
                       .logits = steps->logits };
-    out->leaves = end || (session->gates && steps->result.gate > session->threshold[out->exit]);
+    out->leaves = end || (session->rule.gates && steps->result.gate > session->rule.threshold[out->exit]);
     if (!end) {
-        out->next_macs_share = session->macs_share[out->exit + 1] - session->macs_share[out->exit];
+        out->next_macs_share = session->rule.macs_share[out->exit + 1] - session->rule.macs_share[out->exit];
         out->next_ms = 1e3 * ln__lane_expect(lane, (int32_t)steps->next, 1);
     }
 }
@@ -50,9 +50,14 @@ ln_status ln__steps_next(ln_session *session, ln_step *out, ln_error *err)
     ln__steps *steps = &session->steps;
     double begin = ln__now();
     ln_step step;
+    ln_status st = ln__info_check(out, sizeof(size_t), "ln_step", err);
 
     if (!steps->open)
         return ln__fail(err, LN_E_STATE, "no row is being answered step by step; call ln_steps_begin first");
+    if (st < 0) {
+        ln__steps_end(session);
+        return st;
+    }
     if (steps->next == (uint32_t)lane->n_stages)
         return ln__fail(err, LN_E_STATE, "the row has reached the end of the network; call ln_steps_end");
     session->request = &steps->request;

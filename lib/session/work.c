@@ -17,7 +17,7 @@ int32_t ln__lane_size_index(int64_t rows)
 static bool runs_plain(const ln_session *session)
 {
     ln__run_mode mode = session->request->mode;
-    return mode == LN__RUN_FULL || (mode == LN__RUN_EARLY && !session->may_leave);
+    return mode == LN__RUN_FULL || (mode == LN__RUN_EARLY && !session->rule.may_leave);
 }
 
 static void give(ln__lane *lane, size_t row, uint32_t exit, const float *answers, float gate)
@@ -35,7 +35,7 @@ static void give(ln__lane *lane, size_t row, uint32_t exit, const float *answers
     result->label = ln__model_label(session->model, answers, exit < session->model->n_exits, &result->probability);
     result->exit = exit;
     result->gate = gate;
-    result->macs_share = runs_plain(session) ? 1.0f : (float)session->macs_share[exit];
+    result->macs_share = runs_plain(session) ? 1.0f : (float)session->rule.macs_share[exit];
 }
 
 static float *history(ln__lane *lane, float *base, uint32_t slot, uint32_t exit)
@@ -75,7 +75,7 @@ static ln__sight sight_of(ln__lane *lane, uint32_t exit, uint32_t slot, const fl
 static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, size_t at, const float *features)
 {
     const ln_session *session = lane->session;
-    const ln__gates *gates = session->gates;
+    const ln__gates *gates = session->rule.gates;
     ln__run_mode mode = session->request->mode;
     uint32_t slot = pool->slot[at];
     ln__sight sight = sight_of(lane, exit, slot, features);
@@ -84,7 +84,7 @@ static bool exit_row(ln__lane *lane, uint32_t exit, const ln__lane_pool *pool, s
     if (!late)
         head_answer(lane, exit, slot, features);
     float score = gates ? ln__score(gates, exit, &sight) : 0.0f;
-    bool leaves = gates && score > session->threshold[exit];
+    bool leaves = gates && score > session->rule.threshold[exit];
     lane->scores[(size_t)slot * session->model->n_exits + exit] = score;
     if (late && (leaves || wanted))
         head_answer(lane, exit, slot, features);
@@ -122,7 +122,8 @@ static ln_status exit_group(ln__lane *lane, uint32_t exit, ln__lane_pool *pool, 
     if (st < 0)
         return st;
     lane->stop = session->request->mode == LN__RUN_DEADLINE && !ln__lane_affords(lane, (int32_t)exit, k);
-    if (!session->gates && session->request->mode == LN__RUN_DEADLINE && !lane->stop)
+    bool read = session->rule.gates || session->chained || lane->stop;
+    if (session->request->mode == LN__RUN_DEADLINE && !read)
         return LN_OK;           /* nobody would read what the head says */
     view.data = pool->data[0] + first * pool->row_floats[0];
     ln__head_describe(head, &view, lane->maps, lane->features);
