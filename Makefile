@@ -45,6 +45,7 @@ B ?= build$(if $(SAN),/$(SANDIR))
 
 CFLAGS   ?= -O3 -g
 CXXFLAGS ?= -O2 -g
+FUSED    :=
 WARN     := -Wall -Wextra
 WARN_C   := -Wvla -Wstrict-prototypes
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -61,7 +62,7 @@ LINK_OMP ?= -fopenmp
 endif
 STD     := -std=c11 -D_POSIX_C_SOURCE=200809L
 # A square root that may set errno keeps its loop from being vectorised; nobody here reads errno after one.
-COMPILE  = $(CC) $(STD) $(WARN) $(WARN_C) -fno-math-errno $(CPPFLAGS) $(CFLAGS) $(SANFLAGS) $(OPENMP) -fvisibility=hidden -fPIC -MMD -MP
+COMPILE  = $(CC) $(STD) $(WARN) $(WARN_C) -fno-math-errno $(CPPFLAGS) $(CFLAGS) $(FUSED) $(SANFLAGS) $(OPENMP) -fvisibility=hidden -fPIC -MMD -MP
 COMPILEXX = $(CXX) -std=c++17 $(WARN) $(CPPFLAGS) $(CXXFLAGS) $(SANFLAGS) -MMD -MP
 BACKEND := -ldnnl -lpng -ljpeg -lz
 LIBS    := $(BACKEND) -lm -lpthread
@@ -117,7 +118,7 @@ $(B)/obj/lib/%.o: lib/%.c | $(B)/have-build
 	$(call say,CC)$(COMPILE) -Ilib -Iinclude -c -o $@ $<
 
 # Kernels multiply and add in one step where the CPU can.
-$(B)/obj/lib/engine/kernel_%.o $(B)/obj/lib/heads/answer_kernels.o: CFLAGS += -ffp-contract=fast
+$(B)/obj/lib/engine/kernel_%.o $(B)/obj/lib/heads/answer_kernels.o: FUSED := -ffp-contract=fast
 
 $(B)/$(SO_FILE): $(LIB_OBJ) lib/leenet.map
 	$(call say,LD)$(LINK) -shared -Wl,-soname,$(SO_NAME) -Wl,--version-script=lib/leenet.map \
@@ -274,22 +275,23 @@ DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/leenet
 MANDIR := $(DESTDIR)$(PREFIX)/share/man/man1
 COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 CMKDIR := $(DESTDIR)$(LIBDIR)/cmake/leenet
-DOCS   := README.md CHANGELOG.md LICENSE $(sort $(wildcard docs/*.md docs/*.png))
+PAGES  := $(sort $(wildcard docs/*.md docs/*.svg docs/*.png) docs/symbols.txt)
 
 fill = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@SOVERSION@|$(SOVERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
     -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@PRIVATE@|$(BACKEND) -lgomp -lm -lpthread|'
 
 install: all
-	$(INSTALL) -d $(INCDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(CMKDIR) $(DOCDIR)/examples $(MANDIR) $(DESTDIR)$(PREFIX)/bin
+	$(INSTALL) -d $(INCDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(CMKDIR) $(DOCDIR)/docs $(DOCDIR)/examples $(MANDIR) $(DESTDIR)$(PREFIX)/bin
 	$(INSTALL) -m 644 include/leenet/leenet.h include/leenet/leenet.hpp $(INCDIR)
 	$(INSTALL) -m 755 $(B)/$(SO_FILE) $(DESTDIR)$(LIBDIR)
 	ln -sf $(SO_FILE) $(DESTDIR)$(LIBDIR)/$(SO_NAME)
 	ln -sf $(SO_NAME) $(DESTDIR)$(LIBDIR)/libleenet.so
 	$(INSTALL) -m 644 $(B)/libleenet.a $(DESTDIR)$(LIBDIR)
-	$(fill) pkgconfig/leenet.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/leenet.pc
-	$(fill) pkgconfig/leenet-config.cmake.in > $(CMKDIR)/leenet-config.cmake
-	$(fill) pkgconfig/leenet-config-version.cmake.in > $(CMKDIR)/leenet-config-version.cmake
-	$(INSTALL) -m 644 $(DOCS) $(DOCDIR)
+	for file in leenet.pc leenet-config.cmake leenet-config-version.cmake; do $(fill) pkgconfig/$$file.in > $(B)/$$file || exit 1; done
+	$(INSTALL) -m 644 $(B)/leenet.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(INSTALL) -m 644 $(B)/leenet-config.cmake $(B)/leenet-config-version.cmake $(CMKDIR)
+	$(INSTALL) -m 644 README.md CHANGELOG.md LICENSE $(DOCDIR)
+	$(INSTALL) -m 644 $(PAGES) $(DOCDIR)/docs
 	$(INSTALL) -m 644 $(EXAMPLE_SRC) $(DOCDIR)/examples
 	$(INSTALL) -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin
 	$(INSTALL) -m 644 man/leenet.1 $(MANDIR)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,65 +96,4 @@ int finish_output(const char *command, int code)
         return code;
     fprintf(stderr, "leenet %s: could not write to standard output: %s\n", command, strerror(errno));
     return code == TOOL_DONE ? TOOL_FAILED : code;
-}
-
-static int cannot_write(const char *command, const char *path, const char *why)
-{
-    fprintf(stderr, "leenet %s: cannot write '", command);
-    print_safe(stderr, path);
-    fprintf(stderr, "': %s\n", why);
-    return TOOL_FAILED;
-}
-
-/* By trying, the way ln_model_save does it: rights alone do not tell of a file system that is
- * read-only or makes no files. The suffix has the length of the library's. */
-int check_writable(const char *command, const char *path)
-{
-    static const char suffix[] = ".new-probedXXXXXX";
-    struct stat there;
-    size_t n = strlen(path);
-    char *beside;
-    int code = TOOL_DONE, file;
-
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
-        return cannot_write(command, path, S_ISDIR(there.st_mode) ? "it is a folder" : "it is not a plain file");
-    beside = tool_alloc(n + sizeof suffix, 1);
-    memcpy(beside, path, n);
-    memcpy(beside + n, suffix, sizeof suffix);
-    file = mkstemp(beside);
-    if (file < 0) {
-        code = cannot_write(command, path, strerror(errno));
-    } else {
-        close(file);
-        unlink(beside);
-    }
-    free(beside);
-    return code;
-}
-
-int check_result(const char *command, const char *path, const char *input)
-{
-    struct stat there, model;
-
-    if (stat(path, &there) == 0 && stat(input, &model) == 0 && there.st_dev == model.st_dev && there.st_ino == model.st_ino)
-        return cannot_write(command, path, "it is the model that is read");
-    return check_writable(command, path);
-}
-
-FILE *output_open(const char *command, const char *path)
-{
-    FILE *file = fopen(path, "w");
-
-    if (!file)
-        cannot_write(command, path, strerror(errno));
-    return file;
-}
-
-int output_close(const char *command, const char *path, FILE *file)
-{
-    bool failed = ferror(file) != 0;
-
-    if (fclose(file) == 0 && !failed)
-        return TOOL_DONE;
-    return cannot_write(command, path, strerror(errno));
 }

@@ -1,5 +1,6 @@
 /* cli_figures.c - what commands that judge over budgets share: the budgets, and where figures go. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "stats.h"
 
@@ -22,26 +23,49 @@ void json_estimate(json *j, const char *key, const estimate *e)
     json_close(j, '}');
 }
 
-int figures_check(const figures *f, const char *model)
+/* The table's name, to be freed; NULL: none. */
+static char *table_path(const figures *f)
 {
-    int code = f->output ? check_result(f->command, f->output, model) : TOOL_DONE;
+    return f->csv ? strdup(f->csv) : f->output ? plot_data_path(f->output) : NULL;
+}
 
-    return code == TOOL_DONE && f->csv ? check_result(f->command, f->csv, model) : code;
+static int check_one(const figures *f, const char *path)
+{
+    int code = TOOL_DONE;
+
+    for (size_t i = 0; path && code == TOOL_DONE && i < sizeof f->read / sizeof f->read[0]; i++)
+        code = check_result(f->command, path, f->read[i]);
+    return code;
+}
+
+int figures_check(const figures *f)
+{
+    char *table = table_path(f);
+    int code = check_one(f, f->output);
+
+    if (code == TOOL_DONE)
+        code = check_one(f, table);
+    free(table);
+    return code;
+}
+
+static int save_table(const figures *f, const char *path)
+{
+    output table;
+    int code = output_open(&table, f->command, path);
+
+    if (code != TOOL_DONE)
+        return code;
+    f->write(f->of, table.file);
+    return output_close(&table, true);
 }
 
 int figures_save(const figures *f)
 {
-    char *beside = f->output && !f->csv ? plot_data_path(f->output) : NULL;
-    const char *path = beside ? beside : f->csv;
-    int code = TOOL_DONE;
+    char *table = table_path(f);
+    int code = table ? save_table(f, table) : TOOL_DONE;
 
-    if (path) {
-        FILE *to = output_open(f->command, path);
-        if (to)
-            f->write(f->of, to);
-        code = to ? output_close(f->command, path, to) : TOOL_FAILED;
-    }
-    free(beside);
+    free(table);
     if (code != TOOL_DONE || !f->output)
         return code;
     FILE *script = plot_begin(f->output);

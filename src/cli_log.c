@@ -13,11 +13,17 @@ static bool ends_with(const char *text, const char *end)
     return n > m && strcmp(text + n - m, end) == 0;
 }
 
+int log_check(const char *command, const char *path, const char *model)
+{
+    if (!ends_with(path, ".json") && !ends_with(path, ".csv"))
+        return cli_wrong(command, "--log: '%s' must end in .csv or .json", path);
+    return check_result(command, path, model);
+}
+
+/* Written as training goes on, to be looked at meanwhile. */
 int log_open(progress_log *log, const char *command, const char *path)
 {
     log->json = ends_with(path, ".json");
-    if (!log->json && !ends_with(path, ".csv"))
-        return cli_wrong(command, "--log: '%s' must end in .csv or .json", path);
     log->file = fopen(path, "w");
     if (!log->file) {
         fprintf(stderr, "leenet %s: cannot write the log '", command);

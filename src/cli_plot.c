@@ -1,7 +1,6 @@
 /* cli_plot.c - runs gnuplot. The script goes to its standard input and the picture comes from its standard output,
  * so no file name is ever part of a script. */
 #include <errno.h>
-#include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,22 +70,20 @@ static int cannot(const char *command, const char *path, const char *why)
 
 int plot_end(FILE *script, const char *command, const char *path)
 {
-    int code, picture;
+    output picture;
 
     if (!script || fflush(script) != 0 || fseek(script, 0, SEEK_SET) != 0)
         return cannot(command, path, strerror(errno));
-    picture = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (picture < 0) {
-        code = cannot(command, path, strerror(errno));
+    int code = output_open(&picture, command, path);
+    if (code != TOOL_DONE) {
         fclose(script);
         return code;
     }
-    code = run(script, picture);
-    close(picture);
+    code = run(script, fileno(picture.file));
     fclose(script);
+    int closed = output_close(&picture, code == 0);
     if (code == 0)
-        return TOOL_DONE;
-    unlink(path);
+        return closed;
     if (code != 127)
         return cannot(command, path, "gnuplot failed");
     fprintf(stderr, "leenet %s: gnuplot is not installed; the data was written, the picture was not\n", command);

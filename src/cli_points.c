@@ -1,6 +1,17 @@
 /* cli_points.c - the exits and operating points that a model holds. */
 #include "tool.h"
 
+int32_t given_answer(const ln_answers *answers, const ln_model *model, int32_t policy, const ln_result *result, size_t row, float *probability)
+{
+    bool mixed = policy == LN_POLICY_ENSEMBLE && result->exit < ln_model_exit_count(model);
+
+    if (!mixed)
+        return ln_answers_choice(answers, result->exit, row, probability);
+    if (probability)
+        *probability = result->probability;
+    return result->label;
+}
+
 const char *exit_name(const ln_model *model, uint32_t exit)
 {
     ln_exit_info info = LN_EXIT_INFO_INIT;

@@ -43,7 +43,7 @@ static int parse(settings *s, int *argc, char **argv)
         { CLI_TEXT, 0, "--input", "FILE", &s->input, 0, 0,
           "raw float32, at least rows x input shape (default: a fixed sequence)" },
         { CLI_REAL, 0, "--min-ms", "X", &s->min_ms, 0, 1e9, "time at least so long (default: 1500)" },
-        { CLI_COUNT, 0, "--min-runs", "N", &s->min_runs, 1, 1e9,
+        { CLI_COUNT, 0, "--min-runs", "N", &s->min_runs, 1, 1e5,
           "and at least so many runs (default: 7)" },
         { CLI_FLAG, 0, "--stages", NULL, &s->stages, 0, 0,
           "add the time of every stage, head and gate (default: off)" },

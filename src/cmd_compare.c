@@ -170,13 +170,9 @@ static ln_status measure_costs(const comparison *c, int32_t policy, double *cost
     return st;
 }
 
-/* By the classes that compete; an ensemble's mixture has no other answer than its label. */
 static bool is_right(const comparison *c, int32_t policy, const ln_result *result, size_t row)
 {
-    bool mixed = policy == LN_POLICY_ENSEMBLE && result->exit < ln_model_exit_count(c->model);
-    int32_t given = mixed ? result->label : ln_answers_choice(c->answers, result->exit, row, NULL);
-
-    return given == ln_answers_label(c->answers, row);
+    return given_answer(c->answers, c->model, policy, result, row, NULL) == ln_answers_label(c->answers, row);
 }
 
 static void add_share(ln_evaluation *to, const ln_evaluation *e, double share)
@@ -447,9 +443,9 @@ static int run(comparison *c, const char *path, progress *p)
 
     if (code == TOOL_DONE)
         code = budgets_read(&c->budgets, name, s->budgets);
-    c->figures = (figures){ name, s->output, s->csv, write_csv, draw, c };
+    c->figures = (figures){ name, s->output, s->csv, { path, s->data, s->class_map }, write_csv, draw, c };
     if (code == TOOL_DONE)
-        code = figures_check(&c->figures, path);
+        code = figures_check(&c->figures);
     if (code == TOOL_DONE)
         code = load_model(&c->model, name, path, p);
     if (code == TOOL_DONE)

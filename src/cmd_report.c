@@ -62,10 +62,14 @@ static int find_rule(report *r, const settings *s)
     r->classes = info.classes;
     r->targeted = target_pick(&r->target, &s->target, r->model, s->point >= 0);
     r->point = s->point >= 0 ? s->point : info.points ? (int64_t)info.default_point : -1;
+    r->policy = r->target.policy;
     if (r->targeted)
         return target_say(name, r->model, &r->target);
-    if (r->point < (int64_t)info.points)
+    ln_point_info point = LN_POINT_INFO_INIT;
+    if (r->point < 0 || ln_point_get_info(r->model, (uint32_t)r->point, &point, NULL) == LN_OK) {
+        r->policy = point.policy;
         return TOOL_DONE;
+    }
     fprintf(stderr, "leenet %s: --point %lld: the model has %u operating point%s, numbered from 0\n", name,
             (long long)r->point, info.points, info.points == 1 ? "" : "s");
     return TOOL_FAILED;
@@ -272,13 +276,13 @@ static void print_json(const report *r, const char *path)
 
 static int write_page(const report *r, const settings *s)
 {
-    FILE *to = output_open(name, s->output);
-    int code, closed;
+    output page;
+    int code = output_open(&page, name, s->output), closed;
 
-    if (!to)
-        return TOOL_FAILED;
-    code = report_write(r, to);
-    closed = output_close(name, s->output, to);
+    if (code != TOOL_DONE)
+        return code;
+    code = report_write(r, page.file);
+    closed = output_close(&page, code == TOOL_DONE);
     code = code == TOOL_DONE ? closed : code;
     if (code == TOOL_DONE && s->json) {
         print_json(r, s->output);

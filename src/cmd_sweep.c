@@ -428,8 +428,8 @@ static int run(sweep *w)
         return TOOL_USAGE;
     if (!list_read(&w->sizes, s->sizes ? s->sizes : "100", 1, 100, MOST_SIZES))
         return cli_wrong(name, "--sizes: '%s' is neither a list of per cents from 1 to 100 (10,20,40,70,100) nor FROM:TO:COUNT", s->sizes);
-    w->figures = (figures){ name, s->output, s->csv, write_csv, draw, w };
-    code = figures_check(&w->figures, w->path);
+    w->figures = (figures){ name, s->output, s->csv, { w->path, s->train.val, s->train.class_map }, write_csv, draw, w };
+    code = figures_check(&w->figures);
     if (code == TOOL_DONE)
         code = load_data(&w->val, name, s->train.val, s->train.class_map, s->train.skip_bad);
     if (code == TOOL_DONE)

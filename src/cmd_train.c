@@ -336,7 +336,7 @@ static int run(job *b, const char *path)
     int code = check_writable(name, s->output);
 
     if (code == TOOL_DONE && s->log)
-        code = log_open(&b->p.log, name, s->log);
+        code = log_check(name, s->log, path);
     if (code == TOOL_DONE)
         code = load_model(&b->model, name, path, &b->p);
     if (code == TOOL_DONE)
@@ -353,6 +353,8 @@ static int run(job *b, const char *path)
         code = open_data(b, &b->cal, s->cal_data);
     if (code == TOOL_DONE)
         code = train_check_calibration(b->cal, (const ln_data *const[]){ b->data, b->head_data, b->gate_data }, 3);
+    if (code == TOOL_DONE && s->log)
+        code = log_open(&b->p.log, name, s->log);
     if (code == TOOL_DONE)
         code = train(b);
     ln_model_free(b->model);

@@ -36,6 +36,7 @@ typedef struct report {
     bool         targeted;      /* rows leave as the setting says that the target leads to */
     ln_target    target;
     ln_setting   setting;
+    int32_t      policy;        /* by which rows leave */
     int64_t      point;         /* else this operating point; -1: none, every row runs to the end */
     int32_t      focus;         /* class whose pictures are shown, -1: all */
     ln_result   *results;       /* [rows] */
@@ -53,6 +54,7 @@ typedef struct report {
 /* report_count.c */
 void report_count(report *r);
 bool report_leaves_early(const report *r);      /* by a setting or an operating point */
+int32_t report_given(const report *r, size_t row, float *probability);     /* where it left; probability may be NULL */
 bool report_is_right(const report *r, size_t row);
 
 /* report_page.c, report_charts.c, report_matrix.c, report_pictures.c */

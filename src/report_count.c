@@ -9,9 +9,14 @@ bool report_leaves_early(const report *r)
     return r->targeted || r->point >= 0;
 }
 
+int32_t report_given(const report *r, size_t row, float *probability)
+{
+    return given_answer(r->answers, r->model, r->policy, &r->results[row], row, probability);
+}
+
 bool report_is_right(const report *r, size_t row)
 {
-    return ln_answers_choice(r->answers, r->results[row].exit, row, NULL) == ln_answers_label(r->answers, row);
+    return report_given(r, row, NULL) == ln_answers_label(r->answers, row);
 }
 
 static void count_classes(report *r)

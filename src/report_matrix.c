@@ -92,7 +92,7 @@ static uint32_t *count_answers(const report *r, uint32_t exit)
     uint32_t *counts = tool_alloc((size_t)r->classes * r->classes, sizeof *counts);
 
     for (size_t i = 0; i < r->rows; i++) {
-        int32_t label = ln_answers_label(r->answers, i), given = ln_answers_choice(r->answers, exit, i, NULL);
+        int32_t label = ln_answers_label(r->answers, i), given = report_given(r, i, NULL);
         if (r->results[i].exit == exit && label >= 0 && given >= 0)
             counts[(size_t)label * r->classes + (size_t)given]++;
     }

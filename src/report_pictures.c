@@ -67,10 +67,9 @@ static ln_status shot(studio *s, size_t row, FILE *to, ln_error *err)
 {
     const report *r = s->r;
     size_t at = ln_answers_data_row(r->answers, row);
-    const ln_result *result = &r->results[row];
     int32_t label = ln_answers_label(r->answers, row);
     float probability = 0;
-    int32_t given = ln_answers_choice(r->answers, result->exit, row, &probability);
+    int32_t given = report_given(r, row, &probability);
     report_name is = label >= 0 ? report_class_name(r, label) : (report_name){ "?" }, said = report_class_name(r, given);
     bool right = label == given;
     ln_status st = ln_data_read(r->data, r->model, at, 1, s->input, NULL, err);

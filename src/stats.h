@@ -24,12 +24,13 @@ int budgets_read(cli_list *out, const char *command, const char *text);
 /* Where figures go: a CSV file, by itself or beside a picture. */
 typedef struct figures {
     const char *command, *output, *csv;     /* the picture, the table; NULL: none */
+    const char *read[3];                    /* files that they must not replace: model, data, class map; NULL: none */
     void      (*write)(const void *of, FILE *to);
     void      (*plot)(const void *of, FILE *script);
     const void *of;
 } figures;
 /* Before long work, and after it: TOOL_DONE or the exit code. */
-int figures_check(const figures *f, const char *model);
+int figures_check(const figures *f);
 int figures_save(const figures *f);
 
 #define BUDGETS_OPTION(to)                                                                        \

@@ -197,7 +197,8 @@ int  progress_show(const ln_progress *now, void *payload);             /* ln_pro
 void progress_message(int32_t level, const char *text, void *payload); /* ln_log_fn */
 void progress_end(progress *p);     /* ends the line; the log stays open */
 
-/* By the name's ending, .csv or .json. TOOL_DONE or the exit code. */
+/* By the name's ending, .csv or .json. log_check asks before long work. TOOL_DONE or the exit code. */
+int  log_check(const char *command, const char *path, const char *model);
 int  log_open(progress_log *log, const char *command, const char *path);
 void log_write(progress_log *log, double seconds, const ln_progress *now);
 int  log_close(progress_log *log, const char *command);
@@ -261,16 +262,24 @@ void print_skipped(const char *command, const ln_data *data);
 /* Flushes stdout: TOOL_FAILED if what was printed did not get there, else `code`. */
 int finish_output(const char *command, int code);
 
-/* A file for results: NULL after a message. output_close: TOOL_DONE or the exit code. */
-FILE *output_open(const char *command, const char *path);
-int   output_close(const char *command, const char *path, FILE *file);
+/* ---- Files for results (cli_output.c) ---------------------------------------- */
+
+/* Has its name only when it is whole; what was there before stays until then. */
+typedef struct output { const char *command, *path; char *beside; FILE *file; } output;
+/* TOOL_DONE or, after a message, the exit code. `whole` false drops it. */
+int output_open(output *out, const char *command, const char *path);
+int output_close(output *out, bool whole);
 
 /* Whether a file can be written there, asked before long work: TOOL_DONE or the exit code. */
 int check_writable(const char *command, const char *path);
-/* The same for a table, page or picture, which must not replace the model at `input`. */
+/* The same for a table, page or picture, which must not replace what is read: a file `input` (NULL: none). */
 int check_result(const char *command, const char *path, const char *input);
 
 /* ---- Exits and operating points (cli_points.c) ----------------------------- */
+
+/* What the policy gave a row that left as `result` says: the likeliest class of those that compete; an ensemble's mixture has no other
+ * answer than its label. probability may be NULL. */
+int32_t given_answer(const ln_answers *answers, const ln_model *model, int32_t policy, const ln_result *result, size_t row, float *probability);
 
 /* The name of exit `exit` of `model`: its value's, "end" for the network's own. */
 const char *exit_name(const ln_model *model, uint32_t exit);

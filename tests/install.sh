@@ -13,10 +13,19 @@ install() { make --no-print-directory -s B="$B" CC="$CC" CXX="$CXX" "$@"; }
 expect "install" install install PREFIX="$tree" DESTDIR=
 for file in include/leenet/leenet.h include/leenet/leenet.hpp lib/libleenet.so lib/libleenet.a bin/leenet \
         lib/pkgconfig/leenet.pc lib/cmake/leenet/leenet-config.cmake share/man/man1/leenet.1 \
-        share/doc/leenet/README.md share/doc/leenet/examples/classify.c; do
+        share/doc/leenet/README.md share/doc/leenet/docs/tradeoff.svg share/doc/leenet/docs/symbols.txt \
+        share/doc/leenet/examples/classify.c; do
     [ -e "$tree/$file" ] || echo "$file"
 done > "$work/absent"
 judge "everything is installed" "$work/absent"
+
+(umask 077; install install PREFIX=/usr DESTDIR="$work/strict" > /dev/null)
+find "$work/strict/usr" -type f ! -perm -o=r > "$work/unreadable"
+judge "everybody can read what root installed" "$work/unreadable"
+grep -oE '\]\((docs|examples)/[^)#]*' "$tree/share/doc/leenet/README.md" | cut -c3- | while read -r page; do
+    [ -e "$tree/share/doc/leenet/$page" ] || echo "$page"
+done > "$work/absent"
+judge "the installed README's links lead somewhere" "$work/absent"
 
 PKG_CONFIG_PATH=$tree/lib/pkgconfig
 export PKG_CONFIG_PATH

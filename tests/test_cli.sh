@@ -98,6 +98,9 @@ says "an operand after --" 1 "\-\-odd.onnx" "$LEENET" info -- --odd.onnx
 says "a folder that is not there" 1 "cannot write '$work/no/such/out.onnx': No such file" \
     "$LEENET" train m --data d -o "$work/no/such/out.onnx" --log "$work/unwanted.csv"
 expect "no log is begun then" test ! -e "$work/unwanted.csv"
+echo old > "$work/old.csv"
+says "a model that is not there" 1 "no/such.onnx" "$LEENET" train "$work/no/such.onnx" --data d -o "$work/x.onnx" --log "$work/old.csv"
+expect "leaves the old log" grep -qx old "$work/old.csv"
 says "a file in the folder's place" 1 "cannot write 'tests/test_cli.sh/x.onnx': Not a dir" \
     "$LEENET" train m --data d -o tests/test_cli.sh/x.onnx
 says "a folder in the output's place" 1 "it is a folder" "$LEENET" tune m -o "$work"

@@ -96,6 +96,16 @@ PYTHON
     "$LEENET" report "$work/target.onnx" --data "$top" -o "$page" --json -q > "$work/line" 2> "$work/said"
     expect "a model's own target is what report shows" python3 "$work/agrees.py" "$work/line" "$work/target.onnx" "$top" "$LEENET"
     expect "by its setting" grep -q '"target": {"policy": "gate", "cost": "macs", "budget": 0.8}, "setting": {"policy": "gate", "index": [1-9]' "$work/line"
+    "$LEENET" train tests/data/shapes.onnx --data "$top:part=0/3" --exits even:4 --unchained --epochs 1 --alpha 0.5 --cost macs --policies ensemble \
+        --threads 1 --no-tune -q -o "$work/mixed.onnx" > "$work/said" 2>&1
+    "$LEENET" report "$work/mixed.onnx" --data "$top" -o "$page" --policy ensemble --budget 0.8 --cost macs --json -q > "$work/line" 2> "$work/said"
+    cat > "$work/mixture.py" <<'PYTHON'
+import json, re, sys
+d, page = json.load(open(sys.argv[1])), open(sys.argv[2], encoding='utf-8').read()
+grouped = sum(int(n) for n in re.findall(r'<h4>Right, ([0-9]+)', page))
+assert grouped == round(d['accuracy'] * d['rows']), (grouped, d)
+PYTHON
+    expect "a mixture's answers are those of the page" python3 "$work/mixture.py" "$work/line" "$page"
     says "report of a bound that nothing proves" 0 "not certified" "$LEENET" report "$early" --data "$top" -o "$page" --max-drop 0.01 -q
     expect "the page says that nothing leaves early" grep -q "as setting 0 of policy gate says (.*): no picture leaves early" "$page"
 else
@@ -108,6 +118,10 @@ says "a point that is not there" 1 "numbered from 0" "$LEENET" report "$early" -
 says "a point and a budget" 2 "exclude each other" "$LEENET" report "$early" --data "$top" -o "$page" --point 1 --budget 0.5
 says "report without -o" 2 "o OUT.html is required" "$LEENET" report "$early" --data "$top"
 says "a page in no folder" 1 "cannot write" "$LEENET" report "$early" --data "$top" -o "$work/none/x.html"
+echo old > "$work/kept.html"
+says "a page that finds no room" 1 "cannot write '$work/kept.html'" \
+    sh -c 'trap "" XFSZ; ulimit -f 20; exec "$0" "$@"' "$LEENET" report "$early" --data "$top" -o "$work/kept.html" -q
+expect "leaves what was there" sh -c "grep -qx old '$work/kept.html' && ! ls '$work' | grep -q 'kept.html.new'"
 says "a plain network" 0 "^saved as " "$LEENET" report tests/data/shapes.onnx --data tests/data/shapes.tar.gz -o "$page" -q
 
 says "compare" 0 "^max-prob " "$LEENET" compare "$early" --data "$top" --cost macs --csv "$work/compare.csv" -q
@@ -157,9 +171,20 @@ says "a size that fails" 1 "nothing comes of 1 % of the rows" sweep --sizes 1,33
 expect "takes no other with it" sh -c "cut -d, -f1 '$work/some.csv' | uniq | tr '\n' ' ' | grep -qx 'train_rows 39 120 '"
 says "sweep --json" 0 '"alpha": 0.1, "accuracy": {"mean": ' sweep --json
 mkdir "$work/empty"
-PATH=$work/empty "$LEENET" compare "$early" --data "$top" --budgets 0.5 -q -o "$work/none.svg" > "$work/said" 2>&1
-expect "without gnuplot there is a note" grep -q "gnuplot is not installed" "$work/said"
-expect "and the data" test -s "$work/none.csv" -a ! -e "$work/none.svg"
+echo old > "$work/kept.svg"
+for picture in none kept; do
+    PATH=$work/empty "$LEENET" compare "$early" --data "$top" --budgets 0.5 -q -o "$work/$picture.svg" > "$work/said" 2>&1
+    expect "without gnuplot there is a note" grep -q "gnuplot is not installed" "$work/said"
+    expect "and the data" test -s "$work/$picture.csv"
+done
+expect "and no picture" test ! -e "$work/none.svg"
+expect "but the old one where there was one" grep -qx old "$work/kept.svg"
+mkdir "$work/folder.csv"
+says "a folder in the place of the data beside a picture" 1 "cannot write '$work/folder.csv': it is a folder" \
+    "$LEENET" compare "$early" --data "$top" -o "$work/folder.svg"
+echo 0,0 > "$work/map.csv"
+says "a class map in its place" 1 "cannot write '$work/map.csv': it is a file that is read" \
+    "$LEENET" compare "$early" --data "$top" --class-map "$work/map.csv" -o "$work/map.svg"
 
 says "a default that loses much is named" 0 "warning: what is used by default is expected to lose" "$LEENET" train tests/data/shapes.onnx \
     --data "$top" --exits even:2 --alpha 0.9,1 --cost macs --no-tune -q -o "$work/lossy.onnx"
