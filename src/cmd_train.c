@@ -77,8 +77,9 @@ static ln_status try_places(job *b, const ln_exit_options *heads, ln_error *err)
     o.heads = heads;
     o.exits = s->n_places;
     o.head_rows = b->head_data;
-    o.budgets = s->n_place_budgets ? s->place_budgets : s->budgets;
-    o.n_budgets = s->n_place_budgets ? s->n_place_budgets : s->n_budgets;
+    const cli_list *budgets = s->place_budgets.count ? &s->place_budgets : &s->budgets;
+    o.budgets = budgets->value;
+    o.n_budgets = budgets->count;
     o.cost = s->cost;
     o.threads = s->threads;
     o.seed = s->seed;
@@ -160,8 +161,8 @@ static ln_status train_gates(job *b, ln_error *err)
     const train_settings *s = b->s;
     ln_gate_options o = LN_GATE_OPTIONS_INIT;
 
-    o.alphas = s->alphas;
-    o.n_alphas = s->n_alphas;
+    o.alphas = s->alphas.value;
+    o.n_alphas = s->alphas.count;
     o.input = s->gate;
     o.hidden = library_width(s->gate_hidden);
     o.cost = s->cost;

@@ -16,10 +16,8 @@ typedef struct train_settings {
     char           **places;        /* [n_places] value names, NULL for auto and even */
     uint32_t         n_places;      /* auto and even: how many; 0: as many as pay */
     bool             even;
-    double          *place_budgets; /* [n_place_budgets] NULL: the library's */
-    size_t           n_place_budgets;
-    double          *alphas;
-    size_t           n_alphas;
+    cli_list         place_budgets; /* none: the library's */
+    cli_list         alphas;
     int              head, gate, cost, price, objective;   /* LN_*; -1: not given */
     const char      *head_data;                 /* NULL: none */
     uint32_t         augment;
@@ -33,8 +31,7 @@ typedef struct train_settings {
     uint64_t         seed, max_memory;
     bool             usual_points;  /* beside the usual alphas */
     const char      *budget, *cal_data;
-    double          *budgets;
-    size_t           n_budgets;
+    cli_list         budgets;
     target_flags     target;        /* but for its budget */
     char            *own_data, *own_cal;    /* where rows were set aside: what data and cal_data point to */
     preprocess_flags preprocess;
@@ -51,11 +48,10 @@ int  train_complete(train_settings *s, const char *command);
 /* cmd_train.c: exits, heads and gates into `model`. */
 ln_status train_model(const train_settings *s, ln_model *model, ln_data *data, progress *p, ln_error *err);
 
-/* train_lists.c: what --exits and --alpha say; TOOL_DONE or the exit code. */
-int train_read_places(train_settings *s);
-int train_read_alphas(train_settings *s);
-
-int train_read_budgets(train_settings *s);
+/* train_lists.c: what --exits, --alpha and --budget say; TOOL_DONE or the exit code. */
+int train_read_places(train_settings *s, const char *command);
+int train_read_alphas(train_settings *s, const char *command);
+int train_read_budgets(train_settings *s, const char *command);
 
 /* train_targets.c */
 void      train_set_aside(train_settings *s);   /* rows of --data for the proof, if none are given */

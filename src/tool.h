@@ -103,7 +103,7 @@ typedef struct preprocess_flags {
     { CLI_CHOICE, 0, "--preprocess", "torch|tf|caffe|raw", &(p).preset, 0, 0,                     \
       "a usual set, which the flags below change (default: what the model says)" },               \
     { CLI_COUNT, 0, "--resize", "N", &(p).resize, 1, 65535,                                       \
-      "pixels of the shorter side (default: the crop's)" },                                       \
+      "pixels of the shorter side (default: the crop's longer side)" },                                       \
     { CLI_SIZE, 0, "--crop", "N|HxW", &(p).crop, 1, 65535,                                         \
       "centre crop (default: the network's input size)" },                                        \
     { CLI_CHOICE, 0, "--order", "rgb|bgr", &(p).order, 0, 0, "order of the channels (default: rgb)" }, \

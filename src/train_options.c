@@ -208,12 +208,12 @@ int train_complete(train_settings *s, const char *command)
         (s->gate_hidden == HIDDEN_NOT_GIVEN || s->gate_hidden == 0))
         return cli_wrong(command, "--gate-epochs %u: linear gates on statistics are fitted without epochs; gates that have some read features "
                          "(--gate features or both), have a --gate-hidden of 1 or more, or learn by --objective leenet", s->gate_epochs);
-    code = train_read_places(s);
+    code = train_read_places(s, command);
     if (code == TOOL_DONE && s->policies && strcmp(s->policies, "all") != 0) {
         code = policies_read(s->policy, &s->n_policies, command, s->policies);
         leave_out_gates(s);
     }
-    return code == TOOL_DONE ? train_read_alphas(s) : code;
+    return code == TOOL_DONE ? train_read_alphas(s, command) : code;
 }
 
 int train_parse(train_settings *s, int *argc, char **argv)
@@ -232,7 +232,7 @@ int train_parse(train_settings *s, int *argc, char **argv)
         return TOOL_USAGE;
     code = train_complete(s, name);
     if (code == TOOL_DONE)
-        code = train_read_budgets(s);
+        code = train_read_budgets(s, name);
     if (code == TOOL_DONE)
         train_set_aside(s);
     return code == TOOL_DONE ? CLI_GO : code;
@@ -243,9 +243,9 @@ void train_settings_free(train_settings *s)
     if (s->places)
         free(s->places[0]);
     free(s->places);
-    free(s->place_budgets);
-    free(s->alphas);
-    free(s->budgets);
+    free(s->place_budgets.value);
+    free(s->alphas.value);
+    free(s->budgets.value);
     free(s->own_data);
     free(s->own_cal);
 }

@@ -37,14 +37,14 @@ void train_set_aside(train_settings *s)
 
 size_t train_request_count(const train_settings *s)
 {
-    return s->n_budgets ? s->n_budgets : s->target.max_drop >= 0 ? 1 : 0;
+    return s->budgets.count ? s->budgets.count : s->target.max_drop >= 0 ? 1 : 0;
 }
 
 static ln_target request(const train_settings *s, size_t i)
 {
     target_flags flags = s->target;
 
-    flags.budget = i < s->n_budgets ? s->budgets[i] : 0;
+    flags.budget = i < s->budgets.count ? s->budgets.value[i] : 0;
     flags.cost = s->cost;
     return target_of(&flags);
 }
@@ -63,7 +63,7 @@ static ln_status add_requested(const train_settings *s, ln_model *model, bool *m
 {
     ln_status st = LN_OK;
 
-    for (size_t i = 0; st >= 0 && i < s->n_budgets; i++) {
+    for (size_t i = 0; st >= 0 && i < s->budgets.count; i++) {
         ln_setting at = LN_SETTING_INIT;
         ln_target target = request(s, i);
         st = ln_target_resolve(model, &target, &at, NULL, err);

@@ -29,7 +29,9 @@
  *     they came from and live as long as it does, unless said otherwise.
  *   - Tensors are float32, row-major, [n][channels][height][width].
  *   - Nothing here prints, exits, aborts on bad input, reads environment
- *     variables, or changes errno, locale or signal handlers.
+ *     variables, or changes errno, locale or signal handlers. The libraries
+ *     below have variables of their own: oneDNN prints if ONEDNN_VERBOSE is
+ *     set, libjpeg reads JPEGMEM.
  *
  * Methods: Chemelli, Wong, Sanie, Mace, Small, Zacharis, "LEENet: Learned
  * Early Exit Network" (heads, gates and their loss); docs/methods.md.
@@ -160,7 +162,7 @@ enum { LN_ORDER_RGB = 0, LN_ORDER_BGR = 1 };
  * the picture's luma (ITU-R BT.601). */
 typedef struct ln_preprocess {
     size_t   struct_size;
-    uint32_t resize;            /* pixels of the shorter side; 0: the crop's */
+    uint32_t resize;            /* pixels of the shorter side; 0: the crop's longer side */
     uint32_t crop_height;       /* 0: the network's input height */
     uint32_t crop_width;        /* 0: the network's input width */
     int32_t  order;             /* LN_ORDER_RGB, LN_ORDER_BGR */

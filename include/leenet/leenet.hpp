@@ -469,13 +469,16 @@ public:
     // Takes over the handle of a session on a model of `exits` exits.
     Session(ln_session *handle, std::uint32_t exits) noexcept : handle_(handle), exits_(exits) {}
 
-    // The session keeps the model alive; the Model may go before it.
-    explicit Session(const Model &model, const ln_session_options *options = nullptr)
+    // The session keeps the model alive; the Model may go before it. *status (may be nullptr):
+    // LN_UNCERTIFIED where the target is not, and no row leaves early.
+    explicit Session(const Model &model, const ln_session_options *options = nullptr, ln_status *status = nullptr)
         : exits_(model.exit_count())
     {
         ln_session *session = nullptr;
-        detail::check([&](ln_error *e) { return ln_session_open(&session, model.get(), options, e); });
+        ln_status st = detail::check([&](ln_error *e) { return ln_session_open(&session, model.get(), options, e); });
         handle_.reset(session);
+        if (status)
+            *status = st;
     }
 
     ln_session *get() const noexcept { return handle_.get(); }
@@ -603,15 +606,18 @@ public:
     // Takes over the handle of answers of a model with `exits` exits.
     Answers(ln_answers *handle, std::uint32_t exits) noexcept : handle_(handle), exits_(exits) {}
 
-    // Keeps the model alive and frozen. A progress given here takes the place of the one in the options.
+    // Keeps the model alive and frozen. A progress given here takes the place of the one in the options. *status (may be
+    // nullptr): LN_SKIPPED where pictures were left out.
     static Answers collect(const Model &model, const Data &data, ln_answers_options options = LN_ANSWERS_OPTIONS_INIT,
-                           const Progress &progress = nullptr)
+                           const Progress &progress = nullptr, ln_status *status = nullptr)
     {
         ln_answers *answers = nullptr;
         detail::Watch watch(progress);
         watch.put_into(options);
-        detail::check([&](ln_error *e) { return ln_answers_collect(&answers, model.get(), data.get(), &options, e); },
-                      &watch.thrown);
+        ln_status st = detail::check(
+            [&](ln_error *e) { return ln_answers_collect(&answers, model.get(), data.get(), &options, e); }, &watch.thrown);
+        if (status)
+            *status = st;
         return Answers(answers, model.exit_count());
     }
 

@@ -179,7 +179,7 @@ ln_status ln_data_read(ln_data *data, const ln_model *model, size_t first, size_
     LN__REQUIRE(model, "ln_data_read", err);
     LN__REQUIRE(inputs, "ln_data_read", err);
     if (count == 0 || first >= ln_data_rows(data) || count > ln_data_rows(data) - first)
-        return ln__fail(err, LN_E_ARGUMENT, "rows %zu..%zu; the data set has %zu", first, first + count, ln_data_rows(data));
+        return ln__fail(err, LN_E_ARGUMENT, "rows %zu..%zu; the data set has %zu", first, first + (count ? count - 1 : 0), ln_data_rows(data));
     ln_status st = ln__model_match_classes(&map, NULL, model, data, err);
     if (st < 0)
         return st;
