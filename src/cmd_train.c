@@ -353,7 +353,15 @@ static int run(job *b, const char *path)
     if (code == TOOL_DONE)
         code = open_data(b, &b->cal, s->cal_data);
     if (code == TOOL_DONE)
-        code = train_check_calibration(b->cal, (const ln_data *const[]){ b->data, b->head_data, b->gate_data }, 3);
+        train_warn_of_shared("--val", b->val, (const ln_data *const[]){ b->data, b->head_data, b->gate_data }, 3);
+    if (code == TOOL_DONE)
+        code = train_check_apart("--cal-data", b->cal, (const ln_data *const[]){ b->data, b->head_data, b->gate_data }, 3,
+                                 "so that nothing could be proven");
+    if (code == TOOL_DONE)
+        code = train_check_apart("--gate-data", b->gate_data, (const ln_data *const[]){ b->data, b->head_data }, 2,
+                                 "whose answers heads know by heart; without --gate-data gates learn from their answers out of fold");
+    if (code == TOOL_DONE)
+        code = train_check_apart("--head-data", b->head_data, (const ln_data *const[]){ b->data }, 1, "by which heads are judged");
     if (code == TOOL_DONE && s->log)
         code = log_open(&b->p.log, name, s->log);
     if (code == TOOL_DONE)

@@ -56,8 +56,11 @@ int train_read_budgets(train_settings *s, const char *command);
 /* train_targets.c */
 void      train_set_aside(train_settings *s);   /* rows of --data for the proof, if none are given */
 size_t    train_request_count(const train_settings *s);
-/* Before hours are spent: TOOL_DONE, or the exit code after a message if rows of `cal` are among those to learn from. */
-int       train_check_calibration(const ln_data *cal, const ln_data *const *learned, size_t count);
+/* Before hours are spent: TOOL_DONE, or the exit code after a message if rows of `data`, which `flag` gave, are among those to learn from;
+ * data and members of learned [count] may be NULL. */
+int       train_check_apart(const char *flag, const ln_data *data, const ln_data *const *learned, size_t count, const char *why);
+/* The same, where it is no more than worth knowing. */
+void      train_warn_of_shared(const char *flag, const ln_data *data, const ln_data *const *learned, size_t count);
 ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err);
 /* Operating points at the budgets that were asked for, or at usual ones. */
 ln_status train_add_budget_points(const train_settings *s, ln_model *model, ln_error *err);

@@ -125,7 +125,7 @@ typedef struct target_flags {
     { CLI_REAL, 0, "--max-drop", "D", &(t).max_drop, 0, 100,                                      \
       "lose at most D points of accuracy against the plain network, proven on calibration rows "  \
       "(default: not asked)" },                                                                   \
-    { CLI_REAL, 0, "--confidence", "C", &(t).confidence, 0.5, 0.999999,                           \
+    { CLI_REAL, 0, "--confidence", "C", &(t).confidence, 0.5, 0.999,                           \
       "of that proof (default: 0.95)" },                                                          \
     { CLI_CHOICE, 0, "--against", "labels|plain", &(t).against, 0, 0,                             \
       "D counts accuracy lost, or answers that differ from the plain network's (default: labels)" }

@@ -303,31 +303,34 @@ int train_report_targets(const train_settings *s, ln_model *model, ln_data *val,
     return st < 0 ? report_error(name, st, &err) : code;
 }
 
-static int by_name(const void *a, const void *b)
+int train_check_apart(const char *flag, const ln_data *data, const ln_data *const *learned, size_t count, const char *why)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    for (size_t k = 0; data && k < count; k++) {
+        size_t shared = 0, first = 0;
+        ln_error err = { 0 };
+        ln_status st = learned[k] ? ln_data_common(data, learned[k], &shared, &first, &err) : LN_OK;
+
+        if (st < 0)
+            return report_error(name, st, &err);
+        if (!shared)
+            continue;
+        fprintf(stderr, "leenet %s: %s: '", name, flag);
+        print_safe(stderr, ln_data_row_name(data, first));
+        fprintf(stderr, "' is among the rows to learn from, %s; give others\n", why);
+        return TOOL_FAILED;
+    }
+    return TOOL_DONE;
 }
 
-int train_check_calibration(const ln_data *cal, const ln_data *const *learned, size_t count)
+void train_warn_of_shared(const char *flag, const ln_data *data, const ln_data *const *learned, size_t count)
 {
-    size_t rows = cal ? ln_data_rows(cal) : 0;
-    const char **names = tool_alloc(rows + 1, sizeof *names), *shared = NULL;
+    for (size_t k = 0; data && k < count; k++) {
+        size_t shared = 0;
 
-    for (size_t i = 0; i < rows; i++)
-        names[i] = ln_data_row_name(cal, i);
-    qsort(names, rows, sizeof *names, by_name);
-    for (size_t k = 0; k < count; k++)
-        for (size_t i = 0; learned[k] && !shared && i < ln_data_rows(learned[k]); i++) {
-            const char *row = ln_data_row_name(learned[k], i);
-            shared = bsearch(&row, names, rows, sizeof *names, by_name) ? row : NULL;
-        }
-    free(names);
-    if (!shared)
-        return TOOL_DONE;
-    fprintf(stderr, "leenet %s: --cal-data: '", name);
-    print_safe(stderr, shared);
-    fprintf(stderr, "' is among the rows to learn from, so that nothing could be proven; give others\n");
-    return TOOL_FAILED;
+        if (learned[k] && ln_data_common(data, learned[k], &shared, NULL, NULL) == LN_OK && shared)
+            fprintf(stderr, "leenet %s: warning: %zu of the %zu rows of %s are among the rows to learn from; figures of them promise too much\n",
+                    name, shared, ln_data_rows(data), flag);
+    }
 }
 
 ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err)

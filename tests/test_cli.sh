@@ -197,6 +197,12 @@ says "train tells that classes have no rows" 0 "the 20 rows are of 1 of the data
     --data "$work/sorted:first=20" --exits even:1 --alpha 0.5 --epochs 1 --folds 2 --no-tune -o "$work/few.onnx" -q
 run "train for a budget" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits even:2 --alpha 0.2,0.8 \
     --epochs 5 --folds 2 --no-tune --cost macs --budget 0.8,0.9 -o "$work/budget.onnx" -q
+says "rows of training in --val" 0 "warning: 60 of the 120 rows of --val are among the rows to learn from" "$LEENET" train $model \
+    --data $pictures:part=0/2 --val ./$pictures --exits even:1 --alpha 0.5 --epochs 1 --folds 2 --no-tune -o "$work/few.onnx" -q
+for flag in --cal-data --gate-data --head-data; do
+    says "rows of training in $flag" 1 "$flag: '.*' is among the rows to learn from" "$LEENET" train $model --data $pictures:part=0/2 \
+        $flag ./$pictures:part=0/4 $([ $flag = --cal-data ] && echo --max-drop 5) --exits even:1 -o "$work/never.onnx"
+done
 says "it is the result's default" 0 "^default: --policy gate --cost macs --budget 0.8$" "$LEENET" info "$work/budget.onnx"
 says "which eval uses" 0 "^setting [0-9]* of policy gate: " "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2
 says "and names" 0 "^setting  *policy  *accuracy" "$LEENET" eval "$work/budget.onnx" --data $pictures:part=1/2

@@ -154,6 +154,9 @@ static ln_status load(ln_model **model, ln__buffer *bytes)
     memset(&err, 0, sizeof err);
     ck_assert(bytes->ok);
     ln_status st = ln_model_load_memory(model, bytes->data, bytes->size, &options, &err);
+    ln_model *again = NULL;
+    ck_assert_int_eq(ln_model_load_memory(&again, bytes->data, bytes->size, &options, NULL), st);
+    ln_model_free(again);
     ln__buffer_free(bytes);
     return st;
 }
@@ -378,7 +381,7 @@ START_TEST(convolutions_that_do_not_fit_are_named)
 }
 END_TEST
 
-static void put_pooled(ln__buffer *model, const char *head)
+static void put_pooled(ln__buffer *model, const char *value, const char *head)
 {
     ln__buffer graph;
 
@@ -392,9 +395,27 @@ static void put_pooled(ln__buffer *model, const char *head)
     put_model(model, 7, 13, &graph);
     put_metadata(model, "leenet.format", "1");
     put_metadata(model, "leenet.exits", "1");
-    put_metadata(model, "leenet.exit.0", "r");
+    put_metadata(model, "leenet.exit.0", value);
     put_metadata(model, "leenet.exit.0.head", head);
 }
+
+START_TEST(words_that_mean_nothing_are_errors_of_the_file)
+{
+    static const struct { const char *exit, *order, *says; } cases[] = { { "elsewhere", "0", "elsewhere" }, { "r", "7", "order 7" } };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ln_model *model = NULL;
+        ln__buffer bytes;
+        char preprocess[64];
+
+        put_pooled(&bytes, cases[i].exit, "pool 0");
+        snprintf(preprocess, sizeof preprocess, "8 8 8 %s 1 0 0 0 0 1 1 1 1", cases[i].order);
+        put_metadata(&bytes, "leenet.preprocess", preprocess);
+        ck_assert_int_eq(load(&model, &bytes), LN_E_FORMAT);
+        ck_assert_msg(strstr(err.text, cases[i].says) != NULL, "case %zu: %s", i, err.text);
+    }
+}
+END_TEST
 
 START_TEST(forms_of_heads_are_read_or_refused)
 {
@@ -411,7 +432,7 @@ START_TEST(forms_of_heads_are_read_or_refused)
         ln_model *model = NULL;
         ln__buffer bytes;
 
-        put_pooled(&bytes, cases[i].text);
+        put_pooled(&bytes, "r", cases[i].text);
         ln_status st = load(&model, &bytes);
         if (cases[i].says) {
             ck_assert_int_eq(st, LN_E_FORMAT);
@@ -445,6 +466,7 @@ int main(void)
     tcase_add_test(cases, very_many_class_names_are_read_and_written);
     tcase_add_test(cases, convolutions_that_do_not_fit_are_named);
     tcase_add_test(cases, forms_of_heads_are_read_or_refused);
+    tcase_add_test(cases, words_that_mean_nothing_are_errors_of_the_file);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }

@@ -129,7 +129,7 @@ typedef void (*ln_log_fn)(int32_t level, const char *text, void *payload);
 /* What a long call is doing. Frozen at the fields below; new ones are appended. */
 typedef struct ln_progress {
     size_t      struct_size;
-    const char *stage;          /* "tune", "features", "place", "head", "final", "gates", "evaluate" */
+    const char *stage;          /* "tune", "features", "place", "head", "final", "gates", "calibrate", "evaluate" */
     uint32_t    exit;           /* for "head", "place" (which candidate), "gates" that learn one by one; else 0 */
     uint32_t    point;          /* for "gates": which operating point, else 0 */
     uint32_t    epoch;          /* 1..epochs, or the fits of a linear gate on statistics; 0 where there are none */
@@ -358,6 +358,12 @@ LN_API uint32_t    ln_data_class_count(const ln_data *data);
 LN_API const char *ln_data_class_name(const ln_data *data, uint32_t i); /* "" if none */
 LN_API const char *ln_data_row_name(const ln_data *data, size_t row);   /* file name; "" if none */
 
+/* *count: rows of `data` that `other` holds as well, known by the files they lie
+ * in, whatever path they were opened by; *first (may be NULL): the first of
+ * them. Nothing is known of arrays and callbacks, which have none in common. */
+LN_API LN_MUST_CHECK ln_status
+ln_data_common(const ln_data *data, const ln_data *other, size_t *count, size_t *first, ln_error *err);
+
 /* The i-th picture left out so far because of skip_bad, as "file: reason";
  * NULL past the end. Pictures are found bad when they are read. */
 LN_API const char *ln_data_skipped(const ln_data *data, size_t i);
@@ -478,11 +484,12 @@ typedef struct ln_train_options {
 /* Trains every head (cross entropy, Adam) and, where ln_model_set_classes
  * replaced it, the last linear layer. The backbone runs once over `rows`; the
  * model keeps the features and the heads' out-of-fold answers for
- * ln_gate_train until it is freed or its exits or preprocessing change. If the
- * data set's number of classes differs from the model's, classes are set as by
- * ln_model_set_classes.
- * LN_E_CANCELLED leaves heads that were finished trained. LN_E_STATE without
- * exits or with a session open. */
+ * ln_gate_train until it is freed or its exits, classes or preprocessing change.
+ * If the data set's number of classes differs from the model's, classes are set
+ * as by ln_model_set_classes. Operating points of heads trained before, and
+ * those heads, go when the features are gathered; LN_E_CANCELLED after that
+ * leaves the heads that were finished. LN_E_ARGUMENT if head_rows hold some of
+ * `rows`, too. LN_E_STATE without exits or with a session open. */
 LN_API LN_MUST_CHECK ln_status
 ln_exit_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err);
 
@@ -589,12 +596,13 @@ typedef struct ln_gate_options {
  * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only
  * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold
- * answers are used; other rows are run through backbone and heads, which
+ * answers are used; other rows, which must not be among those the heads have
+ * learned from (LN_E_ARGUMENT), are run through backbone and heads, which
  * should not have learned from them (a model that was loaded has no out-of-fold
  * answers; the log then says so). The log also tells of gates that do worse on
  * rows held out than LN_POLICY_MARGIN would. The settings of LN_POLICY_GATE are
- * made anew, of these points and those that were trained on the same rows since the model
- * was loaded or its heads were trained. Points finished before a failure or a stop
+ * made anew: of these points and, where `rows` are the heads' own, those trained on them with
+ * the same same_rows since the heads were trained. Points finished before a failure or a stop
  * stay. time_share, and cost unless it is PARAMS or MACS, are measured, so
  * those figures differ from run to run. */
 LN_API LN_MUST_CHECK ln_status
@@ -766,7 +774,7 @@ typedef struct ln_target {
     double  max_drop;           /* at most so many points of accuracy lost (0.5: half a point), or of
                                    answers changed; negative: not asked.
                                    0 asks for no loss at all: start with LN_TARGET_INIT */
-    double  confidence;         /* that max_drop holds, 0.5 or more; 0: 0.95 */
+    double  confidence;         /* that max_drop holds, 0.5..0.999; 0: 0.95 */
     int32_t against;            /* LN_AGAINST_* */
     uint32_t reserved;          /* 0 */
 } ln_target;

@@ -155,6 +155,14 @@ public:
     std::string class_name(std::uint32_t i) const { return ln_data_class_name(get(), i); }
     std::string row_name(std::size_t row) const { return ln_data_row_name(get(), row); }
 
+    // Rows that `other` holds as well; *first (may be nullptr): the first of them.
+    std::size_t common(const Data &other, std::size_t *first = nullptr) const
+    {
+        std::size_t count = 0;
+        detail::check([&](ln_error *e) { return ln_data_common(get(), other.get(), &count, first, e); });
+        return count;
+    }
+
     // Pictures left out so far because of skip_bad, as "file: reason".
     std::vector<std::string> skipped() const
     {

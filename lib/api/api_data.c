@@ -61,6 +61,17 @@ const char *ln_data_row_name(const ln_data *data, size_t row)
     return data ? ln__data_row_name(data, row) : "";
 }
 
+ln_status ln_data_common(const ln_data *data, const ln_data *other, size_t *count, size_t *first, ln_error *err)
+{
+    size_t unwanted;
+
+    if (count)
+        *count = 0;
+    if (!data || !other || !count)
+        return null_argument("ln_data_common", !data ? "data" : !other ? "other" : "count", err);
+    return ln__data_common(data, other, count, first ? first : &unwanted, err);
+}
+
 const char *ln_data_skipped(const ln_data *data, size_t i)
 {
     return data ? ln__data_skipped(data, i) : NULL;

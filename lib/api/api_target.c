@@ -42,7 +42,6 @@ ln_status ln_policy_calibrate(ln_model *model, ln_data *rows, const ln_calibrate
 ln_status ln_target_resolve(const ln_model *model, const ln_target *target, ln_setting *out, uint64_t *rows_needed, ln_error *err)
 {
     const ln_setting *setting;
-    uint64_t rows;
     ln_target t;
 
     LN__REQUIRE(model, "ln_target_resolve", err);
@@ -50,11 +49,9 @@ ln_status ln_target_resolve(const ln_model *model, const ln_target *target, ln_s
     LN__REQUIRE(out, "ln_target_resolve", err);
     ln_status st = ln__options_copy(&t, sizeof t, target, "ln_target", err);
     if (st == LN_OK)
-        st = ln__target_resolve(model, &t, &setting, &rows, err);
+        st = ln__target_resolve(model, &t, &setting, rows_needed, err);
     if (st < 0)
         return st;
-    if (rows_needed)
-        *rows_needed = rows;
     ln_status copied = ln__info_copy(out, setting, sizeof *setting, "ln_setting", err);
     return copied < 0 ? copied : st;
 }

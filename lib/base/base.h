@@ -49,7 +49,7 @@ ln_status ln__fail(ln_error *err, ln_status status, const char *format, ...) LN_
 ln_status ln__fail_errno(ln_error *err, ln_status status, int number,
                          const char *format, ...) LN__PRINTF(4, 5);
 ln_status ln__fail_nomem(ln_error *err, const ln__ctx *ctx, size_t bytes);
-/* Puts "prefix: " before the text already in err. Returns err's status, or `status` without err. */
+/* Puts "prefix: " before the text already in err, whose status becomes this one, which is returned. */
 ln_status ln__fail_prefix(ln_error *err, ln_status status, const char *format, ...) LN__PRINTF(3, 4);
 
 /* Option structs (first member size_t struct_size). Copies the caller's over

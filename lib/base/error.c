@@ -111,7 +111,7 @@ ln_status ln__fail_prefix(ln_error *err, ln_status status, const char *format, .
     va_end(args);
     join_tidy(line, sizeof line, ": ");
     join_tidy(line, sizeof line, err->text);
-    return set_error(err, err->status, err->detail, line);
+    return set_error(err, status, err->detail, line);
 }
 
 void ln__log(const ln__ctx *ctx, int32_t level, const char *format, ...)

@@ -28,6 +28,14 @@ int32_t ln__data_label(const ln_data *data, size_t row);
  * as asked. NULL array if none was given. */
 const uint32_t *ln__data_class_map(const ln_data *data, bool *all);
 
+/* Rows, known by the files they lie in. Of arrays and callbacks nothing is known: they are in no set. */
+typedef struct ln__row_set { uint64_t *hash; size_t slots, count; } ln__row_set;    /* zeros: empty */
+void      ln__row_set_clear(ln__row_set *set, const ln__ctx *ctx);
+ln_status ln__row_set_add(ln__row_set *set, const ln_data *data, const ln__ctx *ctx, ln_error *err);
+/* How many of these are in it, and the first of them. */
+size_t    ln__row_set_among(const ln__row_set *set, const ln_data *data, size_t *first);
+ln_status ln__data_common(const ln_data *data, const ln_data *other, size_t *count, size_t *first, ln_error *err);
+
 /* How rows are to be fed: network input and preprocessing (resolved; read only
  * where rows are pictures). Rows that bring inputs of their own (arrays,
  * callback) must have this shape: LN_E_MISMATCH says both. */

@@ -128,9 +128,11 @@ ln_status ln__data_add_blob(ln_data *data, const char *path, uint32_t *index, ln
     if (!LN__RESERVE(&data->ctx, data->blobs, data->blob_capacity, data->n_blobs + 1))
         return ln__fail_nomem(err, &data->ctx, (data->n_blobs + 1) * sizeof *data->blobs);
     st = ln__blob_open(&data->blobs[data->n_blobs], &data->ctx, path, err);
-    if (st == LN_OK)
-        *index = (uint32_t)data->n_blobs++;
-    return st;
+    if (st < 0)
+        return st;
+    data->blobs[data->n_blobs].identity = ln__file_identity(path);
+    *index = (uint32_t)data->n_blobs++;
+    return LN_OK;
 }
 
 ln_status ln__data_set_classes(ln_data *data, const char *const *names, uint32_t classes, ln_error *err)

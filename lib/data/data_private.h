@@ -13,6 +13,7 @@ typedef struct ln__blob {
     size_t size;
     ln__file file;
     uint8_t *unpacked;
+    uint64_t identity;          /* by ln__file_identity */
 } ln__blob;
 ln_status ln__blob_open(ln__blob *out, const ln__ctx *ctx, const char *path, ln_error *err);
 void      ln__blob_close(ln__blob *blob, const ln__ctx *ctx);
@@ -64,6 +65,9 @@ struct ln_data {
  * frees it if anything failed. */
 ln_status ln__data_new(ln_data **out, const char *source, const ln_data_options *options, ln_error *err);
 ln_status ln__data_finish(ln_data **out, ln_data *data, ln_status st, ln_error *err);
+
+/* The same for every path to a file; 0 where it is not there. */
+uint64_t  ln__file_identity(const char *path);
 
 ln_status ln__data_add_row(ln_data *data, const ln__row *row, ln_error *err);
 ln_status ln__data_add_blob(ln_data *data, const char *path, uint32_t *index, ln_error *err);

@@ -101,7 +101,7 @@ static ln_status insert(ln_model *model, ln__exit *exit, int32_t nodes, ln_error
     return LN_OK;
 }
 
-static ln_status check_options(const ln_exit_options *options, ln_error *err)
+ln_status ln__exit_options_check(const ln_exit_options *options, ln_error *err)
 {
     if (options->head < LN_HEAD_POOL || options->head > LN_HEAD_CONV)
         return ln__fail(err, LN_E_ARGUMENT, "head kind %d; LN_HEAD_POOL, LN_HEAD_FLATTEN and LN_HEAD_CONV are known", options->head);
@@ -172,7 +172,7 @@ ln_status ln__exit_add(ln_model *model, const char *value, const ln_exit_options
     ln_status st = ln__model_change(model, "ln_exit_add", err);
 
     if (st == LN_OK)
-        st = check_options(options, err);
+        st = ln__exit_options_check(options, err);
     if (st == LN_OK)
         st = check_value(model, value, &id, err);
     if (st == LN_OK && model->n_exits == LN__MAX_EXITS)

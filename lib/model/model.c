@@ -25,7 +25,8 @@ void ln__model_release(ln_model *model)
         return;
     ln__ctx ctx = model->ctx;
     ln__model_drop_training(model);
-    ln__learned_clear(model);
+    ln__row_set_clear(&model->heads_learned, &ctx);
+    ln__row_set_clear(&model->learned, &ctx);
     ln__runnable_free(&model->shared, &ctx);
     ln__exits_clear(model);
     names_free(model);
@@ -69,23 +70,17 @@ void ln__model_drop_points(ln_model *model)
         ln__point_free(&model->points[i], &model->ctx);
     ln__free(&model->ctx, model->points);
     model->points = NULL;
+    model->point_capacity = 0;
     model->n_points = model->default_point = 0;
 }
 
 ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err)
 {
-    ln__point *grown;
-
     if (model->n_points == LN__MAX_POINTS)
         return ln__fail(err, LN_E_LIMIT, "a model has at most %d operating points", LN__MAX_POINTS);
-    grown = ln__array(&model->ctx, (size_t)model->n_points + 1, sizeof *grown);
-    if (!grown)
-        return ln__fail_nomem(err, &model->ctx, sizeof *grown);
-    if (model->n_points)
-        memcpy(grown, model->points, model->n_points * sizeof *grown);
-    grown[model->n_points++] = *point;
-    ln__free(&model->ctx, model->points);
-    model->points = grown;
+    if (!LN__RESERVE(&model->ctx, model->points, model->point_capacity, (size_t)model->n_points + 1))
+        return ln__fail_nomem(err, &model->ctx, sizeof *point);
+    model->points[model->n_points++] = *point;
     memset(point, 0, sizeof *point);
     return LN_OK;
 }
@@ -141,6 +136,7 @@ ln_status ln__model_set_classes(ln_model *model, const char *const *names,
         if (network_classes[i] >= model->network_classes)
             return ln__fail(err, LN_E_ARGUMENT, "network class %u of answer %zu: the network has classes 0..%u",
                             network_classes[i], i, model->network_classes - 1);
+    ln__model_drop_training(model);
     if (!network_classes && count != model->network_classes) {
         st = ln__final_replace(model, (uint32_t)count, err);
         if (st < 0)

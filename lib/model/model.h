@@ -44,7 +44,6 @@ typedef struct ln__curve {
 enum { LN__POLICIES = LN_POLICY_ORACLE };   /* those that have curves */
 
 /* Rows by name; those of arrays and callbacks have none. */
-typedef struct ln__learned { uint64_t *hash; size_t slots, count; } ln__learned;
 
 /* The last linear layer replaced by one for other classes. Weight and bias have the
  * shape the network's own had, but for the number of outputs, and stand in the
@@ -91,6 +90,7 @@ struct ln_model {
 
     ln__exit    *exits;         uint32_t n_exits;    /* by depth */
     ln__point   *points;        uint32_t n_points, default_point;
+    size_t       point_capacity;
     ln__curve    curves[LN__POLICIES];
     ln_target    default_target;    /* struct_size 0: none, the default point counts */
     ln__final    final;
@@ -99,7 +99,8 @@ struct ln_model {
     /* Kept between ln_exit_train and ln_gate_train; train/ knows what it is. */
     void        *training;
     void       (*training_free)(const ln__ctx *ctx, void *training);
-    ln__learned  learned;       /* rows that heads, gates and policies have seen since it was loaded */
+    ln__row_set  heads_learned; /* rows that heads have seen since it was loaded */
+    ln__row_set  learned;       /* and those that gates and policies have */
 };
 
 void      ln__model_retain(ln_model *model);
@@ -108,10 +109,6 @@ ln_status ln__model_change(ln_model *model, const char *call, ln_error *err);
 void      ln__model_drop_points(ln_model *model);
 void      ln__model_drop_training(ln_model *model);
 void      ln__point_free(ln__point *point, const ln__ctx *ctx);
-void      ln__learned_clear(ln_model *model);
-ln_status ln__learned_add(ln_model *model, const ln_data *data, ln_error *err);
-/* How many of these were learned from, and the first of them. */
-size_t    ln__learned_among(const ln_model *model, const ln_data *data, size_t *first);
 /* Takes the point over. */
 ln_status ln__model_add_point(ln_model *model, ln__point *point, ln_error *err);
 
@@ -191,6 +188,7 @@ ln_status ln__model_load(ln_model **out, const char *path, const void *data, siz
                          const ln_load_options *options, ln_error *err);
 ln_status ln__model_save(const ln_model *model, const char *path, ln_error *err);
 void      ln__model_release(ln_model *model);
+ln_status ln__exit_options_check(const ln_exit_options *options, ln_error *err);
 ln_status ln__exits_read(ln_model *model, ln_error *err);   /* from the file's metadata and additions */
 ln_status ln__exit_add(ln_model *model, const char *value, const ln_exit_options *options, ln_error *err);
 ln_status ln__exit_add_auto(ln_model *model, uint32_t count, const ln_exit_options *options, ln_error *err);

@@ -28,8 +28,8 @@ static ln_status check_target(const ln_target *t, ln_error *err)
         return ln__fail(err, LN_E_ARGUMENT, "ln_target: cost %d; LN_COST_TIME, _PARAMS and _MACS are known", t->cost);
     if (!(t->max_drop <= 100))
         return ln__fail(err, LN_E_ARGUMENT, "ln_target: max_drop %g; points of accuracy, 0..100, or negative", t->max_drop);
-    if (!(t->confidence == 0 || (t->confidence >= 0.5 && t->confidence < 1)))
-        return ln__fail(err, LN_E_ARGUMENT, "ln_target: confidence %g; 0.5 or more, below 1, or 0 for 0.95", t->confidence);
+    if (!(t->confidence == 0 || (t->confidence >= 0.5 && t->confidence <= 0.999)))
+        return ln__fail(err, LN_E_ARGUMENT, "ln_target: confidence %g; 0.5..0.999, or 0 for 0.95", t->confidence);
     if (t->against != LN_AGAINST_LABELS && t->against != LN_AGAINST_PLAIN)
         return ln__fail(err, LN_E_ARGUMENT, "ln_target: against %d; LN_AGAINST_LABELS and _PLAIN are known", t->against);
     if (t->budget == 0 && t->max_drop < 0)
@@ -137,7 +137,8 @@ ln_status ln__target_resolve(const ln_model *model, const ln_target *target, con
     const double *thresholds;
     ln_status st = check_target(target, err);
 
-    *rows = 0;
+    if (rows)
+        *rows = 0;
     if (st == LN_OK)
         st = ln__setting_find(&first, &thresholds, model, target->policy, 0, err);
     if (st < 0)
@@ -153,7 +154,8 @@ ln_status ln__target_resolve(const ln_model *model, const ln_target *target, con
     if (*out && (target->max_drop < 0 || count > 1 || curve->count == 1))
         return LN_OK;
     *out = first;
-    *rows = rows_needed(curve, target);
+    if (rows)
+        *rows = rows_needed(curve, target);
     return LN_UNCERTIFIED;
 }
 
@@ -162,10 +164,9 @@ ln_status ln__target_resolve(const ln_model *model, const ln_target *target, con
 ln_status ln__target_set_default(ln_model *model, const ln_target *target, ln_error *err)
 {
     const ln_setting *setting;
-    uint64_t rows;
 
     if (target) {
-        ln_status st = ln__target_resolve(model, target, &setting, &rows, err);
+        ln_status st = ln__target_resolve(model, target, &setting, NULL, err);
         if (st < 0)
             return st;
         model->default_target = *target;

@@ -86,8 +86,7 @@ ln_status ln__session_set_setting(ln_session *session, int32_t policy, uint32_t 
 ln_status ln__session_set_target(ln_session *session, const ln_target *target, ln_error *err)
 {
     const ln_setting *setting;
-    uint64_t rows;
-    ln_status found = ln__target_resolve(session->model, target, &setting, &rows, err);
+    ln_status found = ln__target_resolve(session->model, target, &setting, NULL, err);
 
     if (found < 0)
         return found;

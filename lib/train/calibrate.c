@@ -171,7 +171,7 @@ static ln_status check(ln_model *model, const ln_data *rows, const ln_calibrate_
         return ln__fail(err, LN_E_STATE, "the model has no settings to calibrate; train gates or policies first");
     if (t && t->data == rows)
         return ln__fail(err, LN_E_ARGUMENT, "ln_policy_calibrate: the heads have learned from these rows; give others");
-    learned = ln__learned_among(model, rows, &first);
+    learned = ln__row_set_among(&model->learned, rows, &first);
     if (learned)
         return ln__fail(err, LN_E_ARGUMENT, "ln_policy_calibrate: heads or gates have learned from %zu of these %zu rows, '%s' is the "
                         "first; give others", learned, ln_data_rows(rows), ln_data_row_name(rows, first));

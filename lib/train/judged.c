@@ -67,6 +67,17 @@ static ln_status fold_rows(ln__judged *j, uint64_t seed, ln_error *err)
     return ln__folds_make(&j->fold, j->features->labels, j->features->rows, model->classes, j->folds, seed, &model->ctx, err);
 }
 
+static ln_status refuse_known(const ln_model *model, const ln_data *rows, ln_error *err)
+{
+    size_t first = 0, known = ln__row_set_among(&model->heads_learned, rows, &first);
+
+    if (!known)
+        return LN_OK;
+    return ln__fail(err, LN_E_ARGUMENT, "the heads have learned from %zu of these %zu rows, '%s' is the first; give the data set that they were "
+                    "trained with, whose answers out of fold are kept, or rows they have not seen", known, ln_data_rows(rows),
+                    ln_data_row_name(rows, first));
+}
+
 ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const ln__judged_wish *wish, ln__reporter *reporter,
                             ln_error *err)
 {
@@ -84,7 +95,9 @@ ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const
         memcpy(j->logits, t->logits, sizeof j->logits);
         return st;
     }
-    st = ln__learned_add(model, rows, err);
+    st = wish->same_rows ? LN_OK : refuse_known(model, rows, err);
+    if (st == LN_OK)
+        st = ln__row_set_add(&model->learned, rows, &model->ctx, err);
     if (st < 0)
         return st;
     if (!t)

@@ -45,7 +45,7 @@ static ln_status fill_defaults(ln_place_options *o, ln_error *err)
         return ln__fail(err, LN_E_ARGUMENT, "cost %d; LN_COST_TIME, _PARAMS and _MACS are known", o->cost);
     if (o->threads > 1024 || o->epochs > 100000)
         return ln__fail(err, LN_E_ARGUMENT, "threads %u or epochs %u is out of range", o->threads, o->epochs);
-    return LN_OK;
+    return ln__exit_options_check(o->heads, err);
 }
 
 static void placing_free(placing *p)
@@ -158,6 +158,7 @@ static ln_status try_places(placing *p, ln_error *err)
     ln_status st = LN_OK;
 
     progress.total = p->places;
+    progress.rows_per_second = NAN;     /* places are counted */
     ln__reporter_begin(&p->reporter);
     for (uint32_t i = 0; st == LN_OK && i < p->places; i++) {
         const ln__cache *x = &p->features.exit[i];
@@ -400,7 +401,11 @@ ln_status ln__exits_place(ln_model *model, ln_data *rows, const ln_place_options
     if (st < 0)
         return st;
     p.reporter = ln__reporter_make(options->progress, options->progress_payload);
-    st = ln__model_adopt_classes(model, rows, err);
+    ln__row_set learned = { 0 };
+    st = ln__train_gather_rows(&learned, model, rows, options->head_rows, err);
+    ln__row_set_clear(&learned, &model->ctx);
+    if (st == LN_OK)
+        st = ln__model_adopt_classes(model, rows, err);
     if (st == LN_OK)
         st = list_places(&p, err);
     if (st == LN_OK)

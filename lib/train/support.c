@@ -157,3 +157,18 @@ void ln__cache_describe(const ln__cache *cache, size_t rows, float *mean, float 
     }
     squares_to_scale(scale, rows, cache->width);
 }
+
+ln_status ln__train_gather_rows(ln__row_set *out, const ln_model *model, const ln_data *rows, const ln_data *more, ln_error *err)
+{
+    size_t first = 0, shared = 0;
+    ln_status st = ln__row_set_add(out, rows, &model->ctx, err);
+
+    if (st == LN_OK && more)
+        shared = ln__row_set_among(out, more, &first);
+    if (shared)
+        st = ln__fail(err, LN_E_ARGUMENT, "head_rows: %zu of these %zu rows are among those that heads are judged by, '%s' is the first; give others",
+                      shared, ln_data_rows(more), ln_data_row_name(more, first));
+    if (st == LN_OK && more)
+        st = ln__row_set_add(out, more, &model->ctx, err);
+    return st;
+}

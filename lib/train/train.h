@@ -130,6 +130,9 @@ ln_status ln__judged_gather(ln__judged *out, ln_model *model, ln_data *rows, con
 ln_status ln__judged_time(ln__judged *judged, ln_model *model, ln_data *rows, ln_error *err);
 void      ln__judged_free(ln__judged *judged, const ln__ctx *ctx);
 
+/* What heads are to learn from; LN_E_ARGUMENT where `more` (may be NULL) holds rows by which they are judged. */
+ln_status ln__train_gather_rows(ln__row_set *out, const ln_model *model, const ln_data *rows, const ln_data *more, ln_error *err);
+
 /* Rows to folds: every class spread evenly, seeded. */
 ln_status ln__folds_make(uint32_t **fold, const int32_t *labels, size_t rows, uint32_t classes, uint32_t folds,
                          uint64_t seed, const ln__ctx *ctx, ln_error *err);

@@ -277,6 +277,25 @@ static ln_status train_all(exits_job *job, ln_error *err)
     return st;
 }
 
+static void swap(ln__row_set *a, ln__row_set *b)
+{
+    ln__row_set kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
+/* A training that is stopped leaves some heads and no points, never heads that build on others they do not know. */
+static void forget_heads(ln_model *model)
+{
+    ln__model_drop_points(model);
+    for (uint32_t e = 0; e < model->n_exits; e++) {
+        ln__head_free(&model->exits[e].head, &model->ctx);
+        model->exits[e].head.carry = 0;
+        model->exits[e].heldout_accuracy = 0;
+    }
+}
+
 ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options *options, ln_error *err)
 {
     exits_job job = { .model = model, .options = *options };
@@ -294,20 +313,25 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
         st = ln__fail(err, LN_E_STATE, "the model has no exits to train; call ln_exit_add or ln_exit_add_auto first");
     if (st < 0)
         return st;
-    ln__model_drop_points(model);
-    ln__learned_clear(model);
     job.reporter = ln__reporter_make(options->progress, options->progress_payload);
-    st = ln__learned_add(model, rows, err);
-    if (st == LN_OK && job.options.head_rows)
-        st = ln__learned_add(model, job.options.head_rows, err);
+    ln__row_set learned = { 0 }, heads_learned = { 0 };
+    st = ln__train_gather_rows(&learned, model, rows, job.options.head_rows, err);
+    if (st == LN_OK)
+        st = ln__train_gather_rows(&heads_learned, model, rows, job.options.head_rows, err);
     if (st == LN_OK)
         st = make_training(&job, rows, err);
     if (st == LN_OK)
         st = tell_absent_classes(&job, rows, err);
     if (st == LN_OK)
         st = ln__pool_new(&job.pool, &model->ctx, job.options.threads, err);
-    if (st == LN_OK)
+    if (st == LN_OK) {
+        forget_heads(model);
+        swap(&model->learned, &learned);
+        swap(&model->heads_learned, &heads_learned);
         st = train_all(&job, err);
+    }
+    ln__row_set_clear(&learned, &model->ctx);
+    ln__row_set_clear(&heads_learned, &model->ctx);
     size_t skipped = job.training ? job.training->features.skipped : 0;
     ln__pool_free(job.pool);
     if (st == LN_OK) {

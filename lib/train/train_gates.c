@@ -81,6 +81,16 @@ static void job_free(gates_job *job)
 
 /* ---- Prices and inputs ------------------------------------------------------------------------ */
 
+/* Of probabilities that may be some of a softmax over more classes. */
+static float share_of(const float *probability, uint32_t classes, int32_t label)
+{
+    float sum = 0;
+
+    for (uint32_t c = 0; c < classes; c++)
+        sum += probability[c];
+    return sum > 0 ? probability[label] / sum : 1.0f / (float)classes;
+}
+
 static void price_row(gates_job *job, uint32_t e, size_t r)
 {
     const ln_model *model = job->model;
@@ -93,7 +103,7 @@ static void price_row(gates_job *job, uint32_t e, size_t r)
     if (job->options.price == LN_PRICE_ERROR)
         job->price[at] = job->right[at] ? 0.0f : 1.0f;
     else if (e == model->n_exits && model->output_is_probability)
-        job->price[at] = -logf(fmaxf(logits[label], 1e-7f));
+        job->price[at] = -logf(fmaxf(share_of(logits, model->classes, label), 1e-7f));
     else
         job->price[at] = (float)ln__cross_entropy(logits, &label, 1, (int32_t)model->classes, 0.0f, NULL);
 }

@@ -297,6 +297,14 @@ static const ln__setting *halfway(const ln__settings *settings)
     return best;
 }
 
+static void swap(ln__point *a, ln__point *b)
+{
+    ln__point kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
 /* In the place of the point that the policy had, or behind all. */
 static ln_status store(fitting *f, ln__point *point, const ln__settings *settings, ln_error *err)
 {
@@ -308,18 +316,19 @@ static ln_status store(fitting *f, ln__point *point, const ln__settings *setting
 
     while (at < model->n_points && model->points[at].gates.policy != policy)
         at++;
-    if (at == model->n_points) {
+    bool swapped = at < model->n_points;
+    if (swapped)
+        swap(&model->points[at], point);
+    else
         st = ln__model_add_point(model, point, err);
-    } else {
-        ln__point old = model->points[at];
-        model->points[at] = *point;
-        *point = old;
-    }
     for (uint32_t i = 0; i < POWERS; i++)
         points[i] = at;
     if (st < 0)
         return st;
-    return ln__curve_store(model, policy, settings, &(ln__curve_basis){ points, f->rows.time, (uint32_t)f->n, plain_accuracy }, err);
+    st = ln__curve_store(model, policy, settings, &(ln__curve_basis){ points, f->rows.time, (uint32_t)f->n, plain_accuracy }, err);
+    if (st < 0 && swapped)
+        swap(&model->points[at], point);    /* whose settings are still there */
+    return st;
 }
 
 static ln_status build_curve(ln__settings *out, const fitting *f, ln_error *err)
