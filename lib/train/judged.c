@@ -117,10 +117,9 @@ ln_status ln__judged_gather(ln__judged *j, ln_model *model, ln_data *rows, const
     return st;
 }
 
-/* Wall-clock shares for one row and one thread, measured on this machine on the first row. */
-ln_status ln__judged_time(ln__judged *j, ln_model *model, ln_data *rows, ln_error *err)
+ln_status ln__judged_time(ln__judged *j, ln_model *model, ln_data *rows, int64_t point, ln_error *err)
 {
-    ln__session_request request = { .max_rows = 1, .threads = 1, .point = -1 };
+    ln__session_request request = { .max_rows = 1, .threads = 1, .point = point };
     ln__feed feed = ln__model_feed(model);
     ln_stage_time *times = ln__calloc(&model->ctx, model->n_exits + 1, sizeof *times);
     float *input = ln__array(&model->ctx, (size_t)feed.channels * feed.height, feed.width * sizeof(float));

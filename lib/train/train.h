@@ -126,8 +126,8 @@ ln_status ln__judged_check(const ln_model *model, ln_error *err);
 /* out: zeros; to be freed even after failure. */
 ln_status ln__judged_gather(ln__judged *out, ln_model *model, ln_data *rows, const ln__judged_wish *wish, ln__reporter *reporter,
                             ln_error *err);
-/* Measures for one row and one thread, on this machine and the first row. */
-ln_status ln__judged_time(ln__judged *judged, ln_model *model, ln_data *rows, ln_error *err);
+/* Measures heads and the gates of operating point `point` (-1: none) for one row and one thread, on this machine and the first row. */
+ln_status ln__judged_time(ln__judged *judged, ln_model *model, ln_data *rows, int64_t point, ln_error *err);
 void      ln__judged_free(ln__judged *judged, const ln__ctx *ctx);
 
 /* What heads are to learn from; LN_E_ARGUMENT where `more` (may be NULL) holds rows by which they are judged. */

@@ -6,6 +6,8 @@
 
 typedef struct gates_job {
     ln_model       *model;
+    ln_data        *data;
+    uint32_t        first;      /* operating point of this call */
     ln_gate_options options;    /* defaults filled in */
     ln__judged      rows;
     float          *stats[LN__MAX_EXITS];
@@ -186,11 +188,11 @@ static ln_status make_inputs(gates_job *job, ln_error *err)
 
 /* ---- Cost -------------------------------------------------------------------------------------- */
 
-static ln_status make_costs(gates_job *job, ln_data *rows, ln_error *err)
+static ln_status make_costs(gates_job *job, ln_error *err)
 {
     const ln_model *model = job->model;
     double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1];
-    ln_status st = ln__judged_time(&job->rows, job->model, rows, err);
+    ln_status st = ln__judged_time(&job->rows, job->model, job->data, -1, err);
 
     if (st < 0)
         return st;
@@ -228,8 +230,19 @@ static void measure_point(const gates_job *job, ln__point *point, const ln__outc
         point->shares[e] = outcome->share[e];
         m->params_share += outcome->share[e] * params[e];
         m->macs_share += outcome->share[e] * macs[e];
-        m->time_share += outcome->share[e] * job->rows.time[e];
     }
+}
+
+/* All gates of a call take as long as those of its first point. */
+static ln_status time_point(gates_job *job, uint32_t p, ln_error *err)
+{
+    ln__point *point = &job->model->points[p];
+    ln_status st = p == job->first ? ln__judged_time(&job->rows, job->model, job->data, p, err) : LN_OK;
+
+    point->measured.time_share = 0;
+    for (uint32_t e = 0; st == LN_OK && e <= job->model->n_exits; e++)
+        point->measured.time_share += point->shares[e] * job->rows.time[e];
+    return st;
 }
 
 /* The margin's weight beside what a gate has learned: one that started from it needs less. */
@@ -273,6 +286,8 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
         st = ln__model_add_point(model, &point, err);
     }
     if (st == LN_OK)
+        st = time_point(job, model->n_points - 1, err);
+    if (st == LN_OK)
         st = ln__scored_add(job->scored, model->n_points - 1, job->g, task->rows * task->exits, &model->ctx, err);
     ln__point_free(&point, &model->ctx);
     return st;
@@ -292,8 +307,7 @@ static void choose_scored(gates_job *job)
 
 ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options *options, ln_error *err)
 {
-    gates_job job = { .model = model, .options = *options };
-    uint32_t first = model->n_points;
+    gates_job job = { .model = model, .data = rows, .first = model->n_points, .options = *options };
     ln_status st = fill_defaults(&job.options, err);
 
     if (st == LN_OK)
@@ -308,7 +322,7 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     st = ln__judged_gather(&job.rows, model, rows, &wish, &job.reporter, err);
     job.task.folds = job.rows.folds;
     if (st == LN_OK)
-        st = make_costs(&job, rows, err);
+        st = make_costs(&job, err);
     if (st == LN_OK)
         st = make_prices(&job, err);
     if (st == LN_OK)
@@ -330,11 +344,12 @@ ln_status ln__gates_train(ln_model *model, ln_data *rows, const ln_gate_options 
     job.task.margin = job.options.input != LN_GATE_FEATURES && model->classes > 1 ? ln__stats_margin_logit((int32_t)model->classes) : -1;
     job.task.path = job.options.hidden == 0 && fits_statistics(&job.options);
     job.task.wide = job.options.input == LN_GATE_FEATURES && job.options.hidden == 0;
-    choose_scored(&job);
+    if (st == LN_OK)
+        choose_scored(&job);
     for (size_t i = 0; st == LN_OK && i < job.options.n_alphas; i++)
         st = train_point(&job, i, err);
     if (st == LN_OK && !learns_own_rows(&job) && job.options.threshold == 0)
-        st = ln__gates_check(model, (const float *const *)job.rows.logits, job.right, job.cost, job.task.rows, first, err);
+        st = ln__gates_check(model, (const float *const *)job.rows.logits, job.right, job.cost, job.task.rows, job.first, err);
     if (st == LN_OK)
         st = ln__gate_curve(model, job.scored, job.right, job.task.rows, job.options.cost, job.rows.time, err);
     size_t skipped = job.rows.features ? job.rows.features->skipped : 0;

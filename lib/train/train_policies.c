@@ -380,7 +380,7 @@ ln_status ln__policies_train(ln_model *model, ln_data *rows, const ln_policy_opt
     ln__judged_wish wish = { f.options.threads, f.options.seed, f.options.max_memory, f.options.cache_folder, false };
     st = ln__judged_gather(&f.rows, model, rows, &wish, &f.reporter, err);
     if (st == LN_OK)
-        st = ln__judged_time(&f.rows, model, rows, err);
+        st = ln__judged_time(&f.rows, model, rows, -1, err);
     if (st == LN_OK)
         st = take_memory(&f, err);
     for (size_t i = 0; st == LN_OK && i < f.options.n_policies; i++)
