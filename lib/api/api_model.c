@@ -68,30 +68,9 @@ const char *ln_model_class_name(const ln_model *model, int32_t label)
     return model->class_names[label];
 }
 
-static bool seen_before(const ln__graph *graph, int32_t node)
-{
-    for (int32_t n = 0; n < node; n++)
-        if (strcmp(graph->nodes[n].type, graph->nodes[node].type) == 0)
-            return true;
-    return false;
-}
-
 const char *ln_model_operator(const ln_model *model, uint32_t i, uint32_t *count)
 {
-    if (!model)
-        return NULL;
-    const ln__graph *graph = model->graph;
-    for (int32_t n = 0; n < graph->n_nodes; n++) {
-        if (seen_before(graph, n) || i-- > 0)
-            continue;
-        uint32_t same = 0;
-        for (int32_t k = n; k < graph->n_nodes; k++)
-            same += strcmp(graph->nodes[k].type, graph->nodes[n].type) == 0;
-        if (count)
-            *count = same;
-        return graph->nodes[n].type;
-    }
-    return NULL;
+    return model ? ln__graph_operator(model->graph, i, count) : NULL;
 }
 
 ln_status ln_model_get_preprocess(const ln_model *model, ln_preprocess *out, ln_error *err)
@@ -134,56 +113,11 @@ ln_status ln_model_tune(ln_model *model, const ln_tune_options *options, ln_erro
     return st < 0 ? st : ln__model_tune(model, &o, err);
 }
 
-static ln_status read_rows(ln_data *data, const ln_model *model, size_t first, size_t count, const int32_t *map,
-                           float *inputs, int32_t *labels, ln_error *err)
-{
-    ln__feed feed = ln__model_feed(model);
-    size_t row = (size_t)feed.channels * feed.height * feed.width, n = 0, expected = first;
-    size_t *rows = ln__array(&model->ctx, count, sizeof *rows);
-    int32_t *own = ln__array(&model->ctx, count, sizeof *own);
-    ln__reader *reader = NULL;
-    ln_status st = rows && own ? LN_OK : ln__fail_nomem(err, &model->ctx, count * sizeof *rows);
-
-    if (st == LN_OK)
-        st = ln__reader_open(&reader, data, &feed, count, first, count, err);
-    memset(inputs, 0, count * row * sizeof *inputs);
-    for (size_t i = 0; labels && i < count; i++)
-        labels[i] = -1;
-    /* Left-out rows close up in what the reader gives: the last rows are put in place first. */
-    if (st == LN_OK)
-        st = ln__reader_next(reader, inputs, own, rows, &n, err);
-    for (size_t i = n; st >= 0 && i-- > 0;) {
-        size_t at = rows[i] - expected;
-        if (own[i] < 0 || (uint32_t)own[i] >= ln_data_class_count(data))
-            st = ln__fail(err, LN_E_ARGUMENT, "label %d of row %zu; the data has classes 0..%u", own[i], rows[i],
-                          ln_data_class_count(data) - 1);
-        else if (labels)
-            labels[at] = map[own[i]];
-        if (st >= 0 && at != i) {
-            memcpy(inputs + at * row, inputs + i * row, row * sizeof *inputs);
-            memset(inputs + i * row, 0, row * sizeof *inputs);
-        }
-    }
-    ln__reader_close(reader);
-    ln__free(&model->ctx, rows);
-    ln__free(&model->ctx, own);
-    return st < 0 ? st : n < count ? LN_SKIPPED : LN_OK;
-}
-
 ln_status ln_data_read(ln_data *data, const ln_model *model, size_t first, size_t count,
                        float *inputs, int32_t *labels, ln_error *err)
 {
-    int32_t *map;
-
     LN__REQUIRE(data, "ln_data_read", err);
     LN__REQUIRE(model, "ln_data_read", err);
     LN__REQUIRE(inputs, "ln_data_read", err);
-    if (count == 0 || first >= ln_data_rows(data) || count > ln_data_rows(data) - first)
-        return ln__fail(err, LN_E_ARGUMENT, "rows %zu..%zu; the data set has %zu", first, first + (count ? count - 1 : 0), ln_data_rows(data));
-    ln_status st = ln__model_match_classes(&map, NULL, model, data, err);
-    if (st < 0)
-        return st;
-    st = read_rows(data, model, first, count, map, inputs, labels, err);
-    ln__free(&model->ctx, map);
-    return st;
+    return ln__model_read_rows(model, data, first, count, inputs, labels, err);
 }

@@ -220,6 +220,9 @@ bool   ln__op_evaluable(ln__op op);
 size_t ln__node_scratch(const ln__node *node, const ln__tensor *const *in, const ln__tensor *out);
 void   ln__node_evaluate(const ln__node *node, const ln__tensor *const *in, ln__tensor *out, void *scratch);
 
+/* The i-th kind of operator in order of first use, and how many nodes have it; NULL past the end. */
+const char *ln__graph_operator(const ln__graph *graph, uint32_t i, uint32_t *count);
+
 /* One unary on an array, vectorised; x may be y. */
 void ln__unary_apply(ln__unary kind, float a, float b, const float *x, float *y, size_t n);
 

@@ -1,6 +1,8 @@
 /* What this room can do with each operator. */
 #include "graph/graph_internal.h"
 
+#include <string.h>
+
 enum { ANY = INT32_MAX };
 #define BIT(i) (1u << (i))
 
@@ -67,4 +69,27 @@ void ln__node_evaluate(const ln__node *node, const ln__tensor *const *in, ln__te
         if (p->kind == LN__POST_UNARY)
             ln__unary_apply(p->unary, p->a, p->b, y, y, (size_t)ln__tensor_count(&out[0]));
     }
+}
+
+/* Every kind that loads is in a table of fewer. */
+enum { MOST_KINDS = 512 };
+
+const char *ln__graph_operator(const ln__graph *graph, uint32_t i, uint32_t *count)
+{
+    const char *kinds[MOST_KINDS];
+    uint32_t n_kinds = 0, same = 0;
+
+    for (int32_t n = 0; n < graph->n_nodes; n++) {
+        const char *type = graph->nodes[n].type;
+        uint32_t k = 0;
+
+        while (k < n_kinds && strcmp(kinds[k], type) != 0)
+            k++;
+        if (k == n_kinds && n_kinds < MOST_KINDS)
+            kinds[n_kinds++] = type;
+        same += k == i;
+    }
+    if (count && i < n_kinds)
+        *count = same;
+    return i < n_kinds ? kinds[i] : NULL;
 }

@@ -188,6 +188,8 @@ ln_status ln__model_load(ln_model **out, const char *path, const void *data, siz
                          const ln_load_options *options, ln_error *err);
 ln_status ln__model_save(const ln_model *model, const char *path, ln_error *err);
 void      ln__model_release(ln_model *model);
+/* Behind ln_data_read, without its check for NULL. */
+ln_status ln__model_read_rows(const ln_model *model, ln_data *data, size_t first, size_t count, float *inputs, int32_t *labels, ln_error *err);
 ln_status ln__exit_options_check(const ln_exit_options *options, ln_error *err);
 ln_status ln__exits_read(ln_model *model, ln_error *err);   /* from the file's metadata and additions */
 ln_status ln__exit_add(ln_model *model, const char *value, const ln_exit_options *options, ln_error *err);
