@@ -1,38 +1,28 @@
 /* api_data.c - public functions about data sets. */
+#include "api/api.h"
 #include "data/data.h"
-
-static ln_status null_argument(const char *function, const char *name, ln_error *err)
-{
-    return ln__fail(err, LN_E_ARGUMENT, "%s: %s is NULL", function, name);
-}
 
 ln_status ln_data_open(ln_data **out, const char *source, const ln_data_options *options, ln_error *err)
 {
-    if (!out)
-        return null_argument("ln_data_open", "out", err);
+    LN__REQUIRE(out, "ln_data_open", err);
     *out = NULL;
-    if (!source)
-        return null_argument("ln_data_open", "source", err);
+    LN__REQUIRE(source, "ln_data_open", err);
     return ln__data_open(out, source, options, err);
 }
 
 ln_status ln_data_from_arrays(ln_data **out, const ln_arrays *arrays, const ln_data_options *options, ln_error *err)
 {
-    if (!out)
-        return null_argument("ln_data_from_arrays", "out", err);
+    LN__REQUIRE(out, "ln_data_from_arrays", err);
     *out = NULL;
-    if (!arrays)
-        return null_argument("ln_data_from_arrays", "arrays", err);
+    LN__REQUIRE(arrays, "ln_data_from_arrays", err);
     return ln__data_from_arrays(out, arrays, options, err);
 }
 
 ln_status ln_data_from_callback(ln_data **out, const ln_rows *rows, const ln_data_options *options, ln_error *err)
 {
-    if (!out)
-        return null_argument("ln_data_from_callback", "out", err);
+    LN__REQUIRE(out, "ln_data_from_callback", err);
     *out = NULL;
-    if (!rows)
-        return null_argument("ln_data_from_callback", "rows", err);
+    LN__REQUIRE(rows, "ln_data_from_callback", err);
     return ln__data_from_callback(out, rows, options, err);
 }
 
@@ -67,8 +57,9 @@ ln_status ln_data_common(const ln_data *data, const ln_data *other, size_t *coun
 
     if (count)
         *count = 0;
-    if (!data || !other || !count)
-        return null_argument("ln_data_common", !data ? "data" : !other ? "other" : "count", err);
+    LN__REQUIRE(data, "ln_data_common", err);
+    LN__REQUIRE(other, "ln_data_common", err);
+    LN__REQUIRE(count, "ln_data_common", err);
     return ln__data_common(data, other, count, first ? first : &unwanted, err);
 }
 

@@ -1,9 +1,10 @@
 /* api_image.c - public functions about pictures. */
+#include "api/api.h"
 #include "image/image.h"
 
 ln_status ln_preprocess_preset(ln_preprocess *out, const char *name, ln_error *err)
 {
-    if (!out || !name)
-        return ln__fail(err, LN_E_ARGUMENT, "ln_preprocess_preset: %s is NULL", !out ? "out" : "name");
+    LN__REQUIRE(out, "ln_preprocess_preset", err);
+    LN__REQUIRE(name, "ln_preprocess_preset", err);
     return ln__preprocess_preset(out, name, err);
 }
