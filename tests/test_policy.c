@@ -375,17 +375,13 @@ START_TEST(policies_are_judged_as_by_hand)
     /* exits 2; leaves above, never at, the threshold */
     const float g[8] = { 0.9f, 0, 0.5f, 0.9f, 0.1f, 0.2f, 0.1f, 0.8f };
     const uint8_t right[12] = { 1, 0, 0,  1, 0, 1,  0, 0, 1,  0, 1, 0 };
-    const float price[12] = { 1, 9, 9,  9, 2, 9,  9, 9, 4,  9, 8, 9 };
     const double threshold[2] = { 0.5, 0.5 };
     ln__outcome out;
 
-    ln__policy_judge(&out, g, threshold, right, price, 4, 2);
+    ln__policy_judge(&out, g, threshold, right, 4, 2);
     ck_assert(out.share[0] == 0.25 && out.share[1] == 0.5 && out.share[2] == 0.25);
     ck_assert(out.accuracy == 0.75);
-    ck_assert(out.price == 15 / 4.0);
-    ln__policy_judge(&out, g, threshold, right, NULL, 4, 2);
-    ck_assert(out.price == 0 && out.accuracy == 0.75);
-    ln__policy_judge(&out, g, threshold, right, NULL, 0, 2);
+    ln__policy_judge(&out, g, threshold, right, 0, 2);
     ck_assert(out.accuracy == 0 && out.share[2] == 0);
 }
 END_TEST

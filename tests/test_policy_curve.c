@@ -210,7 +210,7 @@ START_TEST(quantiles_give_the_wanted_shares)
     for (int i = 0; i < ROWS * EXITS; i++)      /* no two alike */
         rows->score[i] = 0.9f * rows->score[i] + 0.1f * (float)i / (ROWS * EXITS);
     ln__quantile_thresholds(t, rows->score, share, ROWS, EXITS, order);
-    ln__policy_judge(&out, rows->score, t, rows->right, NULL, ROWS, EXITS);
+    ln__policy_judge(&out, rows->score, t, rows->right, ROWS, EXITS);
     for (int e = 0; e <= EXITS; e++)
         ck_assert_msg(fabs(out.share[e] - share[e]) < 1e-9, "exit %d: %g", e, out.share[e]);
     ck_assert(t[1] == 1);

@@ -30,32 +30,17 @@ void ln__softmax_rows(const float *logits, int64_t n, int32_t classes, float *pr
     }
 }
 
-/* With t = (1 - s) [c == label] + s / classes: loss = -sum t_c log p_c, d loss / d z_c = p_c - t_c. */
-double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, int32_t classes,
-                         float label_smoothing, float *dlogits)
+double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, int32_t classes)
 {
-    double smooth = (double)label_smoothing, spread = smooth / classes, total = 0.0;
+    double total = 0.0;
 
     for (int64_t i = 0; i < n; i++) {
         const float *z = logits + i * classes;
-        float *d = dlogits != NULL ? dlogits + i * classes : NULL;
-        double max = (double)row_max(z, classes), sum = 0.0, mean = 0.0;
+        double max = (double)row_max(z, classes), sum = 0.0;
 
-        for (int32_t c = 0; c < classes; c++) {
-            double part = exp((double)z[c] - max);
-
-            sum += part;
-            mean += (double)z[c] - max;
-            if (d != NULL)
-                d[c] = (float)part;
-        }
-        mean /= classes;
-        total += log(sum) - (1.0 - smooth) * ((double)z[labels[i]] - max) - smooth * mean;
-        for (int32_t c = 0; d != NULL && c < classes; c++) {
-            double target = spread + (c == labels[i] ? 1.0 - smooth : 0.0);
-
-            d[c] = (float)(((double)d[c] / sum - target) / (double)n);
-        }
+        for (int32_t c = 0; c < classes; c++)
+            sum += exp((double)z[c] - max);
+        total += log(sum) - ((double)z[labels[i]] - max);
     }
     return n > 0 ? total / (double)n : 0.0;
 }

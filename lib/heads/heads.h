@@ -173,11 +173,9 @@ void      ln__conv_fold(ln__conv *conv, const float *scale, const float *norm_me
 /* Adds what the head takes over of the logits of the exit before to its own, both [n][classes]. */
 void    ln__head_carry(const ln__head *head, const float *before, float *logits, int64_t n);
 
-/* Mean cross entropy of logits [n][classes] against labels in [0,classes); dlogits (may be NULL) gets its
- * gradient. label_smoothing in [0,1). */
-double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, int32_t classes,
-                         float label_smoothing, float *dlogits);
-/* The same against target distributions [n][classes]; dlogits may lie where the logits do. */
+/* Mean cross entropy of logits [n][classes] against labels in [0,classes). */
+double ln__cross_entropy(const float *logits, const int32_t *labels, int64_t n, int32_t classes);
+/* The same against target distributions [n][classes]; dlogits gets its gradient and may lie where the logits do. */
 double ln__cross_entropy_soft(const float *logits, const float *target, int64_t n, int32_t classes, float *dlogits);
 /* Rows of logits to probabilities; stable. */
 void ln__softmax_rows(const float *logits, int64_t n, int32_t classes, float *probabilities);

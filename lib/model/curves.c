@@ -149,11 +149,6 @@ void ln__curve_print(ln__buffer *to, const ln__curve *curve, uint32_t index, uin
     ln__format_print(to, curve->share + (size_t)index * (exits + 1), (size_t)exits + 1);
 }
 
-static bool whole(double value, double most)
-{
-    return value >= 0 && value <= most && value == floor(value);
-}
-
 static ln_status check_figures(const ln_model *model, int32_t policy, const double *v, const char *key, ln_error *err)
 {
     static const char *const names[FIGURES] = { "point", "rows", "accuracy", "plain accuracy", "params share", "macs share",
@@ -162,7 +157,7 @@ static ln_status check_figures(const ln_model *model, int32_t policy, const doub
 
     for (int i = 0; i < FIGURES; i++) {
         bool share = i >= 2 && i <= 6;
-        if (share ? !(v[i] >= 0 && v[i] <= most[i]) : !whole(v[i], most[i]))
+        if (share ? !(v[i] >= 0 && v[i] <= most[i]) : !ln__format_whole(v[i], 0, most[i]))
             return ln__fail(err, LN_E_FORMAT, "%s: %s: %s is %g; 0..%g was expected", model->path, key, names[i], v[i], most[i]);
     }
     if (v[8] + v[9] > v[7])

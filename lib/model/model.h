@@ -183,6 +183,8 @@ void      ln__final_store(ln_model *model, const float *weight, const float *bia
 /* Costs of leaving at exit 0..E as shares of the plain network: backbone so far, heads on the way, and
  * the point's gates (NULL: none). Arrays of n_exits + 1. */
 void      ln__model_cost_shares(const ln_model *model, const ln__gates *gates, double *params, double *macs);
+/* What the point costs in the mean, from the shares of rows that leave at exit 0..E and what that takes of the plain network's time. */
+void      ln__point_expect(ln__point *point, const ln_model *model, const double *time);
 
 ln_status ln__model_load(ln_model **out, const char *path, const void *data, size_t size,
                          const ln_load_options *options, ln_error *err);

@@ -31,3 +31,17 @@ void ln__model_cost_shares(const ln_model *model, const ln__gates *gates, double
         macs[e] = (double)(before.macs + extra.macs) / whole_macs;
     }
 }
+
+void ln__point_expect(ln__point *point, const ln_model *model, const double *time)
+{
+    double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1];
+    ln_point_info *m = &point->measured;
+
+    ln__model_cost_shares(model, &point->gates, params, macs);
+    m->params_share = m->macs_share = m->time_share = 0;
+    for (uint32_t e = 0; e <= model->n_exits; e++) {
+        m->params_share += point->shares[e] * params[e];
+        m->macs_share += point->shares[e] * macs[e];
+        m->time_share += point->shares[e] * time[e];
+    }
+}

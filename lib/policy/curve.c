@@ -243,7 +243,7 @@ static void try_schedules(building *b, uint32_t scorer)
 
     for (uint32_t k = 0; k < s->n_schedules; k++) {
         ln__quantile_thresholds(b->threshold, s->score, s->schedule + (size_t)k * (t->exits + 1), t->rows, t->exits, b->order);
-        ln__policy_judge(&outcome, s->score, b->threshold, s->right, NULL, t->rows, t->exits);
+        ln__policy_judge(&outcome, s->score, b->threshold, s->right, t->rows, t->exits);
         propose(b, scorer, &(offer){ 0, mean_cost(s->cost, outcome.share, t->exits), k }, outcome.accuracy);
     }
 }
@@ -327,7 +327,7 @@ static void judge_setting(const building *b, ln__setting *s)
     const ln__scorer *by = &t->scorer[s->scorer];
     ln__outcome outcome;
 
-    ln__policy_judge(&outcome, by->score, s->threshold, by->right, NULL, t->rows, t->exits);
+    ln__policy_judge(&outcome, by->score, s->threshold, by->right, t->rows, t->exits);
     memcpy(s->share, outcome.share, (t->exits + 1) * sizeof *s->share);
     s->accuracy = outcome.accuracy;
     s->cost = mean_cost(by->cost, s->share, t->exits);

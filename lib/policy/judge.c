@@ -7,8 +7,7 @@
 enum { CANDIDATES = 200, REACH = 12 };  /* neighbours either side that speak for a threshold */
 static const double ROUNDING = 1e-12;
 
-void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right,
-                      const float *price, int64_t n, uint32_t exits)
+void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right, int64_t n, uint32_t exits)
 {
     memset(out, 0, sizeof *out);
     for (int64_t r = 0; r < n; r++) {
@@ -18,15 +17,12 @@ void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold,
             i++;
         out->share[i] += 1.0;
         out->accuracy += right[r * (exits + 1) + i];
-        if (price != NULL)
-            out->price += (double)price[r * (exits + 1) + i];
     }
     if (n == 0)
         return;
     for (uint32_t i = 0; i <= exits; i++)
         out->share[i] /= (double)n;
     out->accuracy /= (double)n;
-    out->price /= (double)n;
 }
 
 /* ---- One threshold for all exits -------------------------------------------------------- */

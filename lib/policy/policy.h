@@ -117,11 +117,10 @@ void ln__value_arrive(float *value, const float *z, const float *price, const do
 
 /* ---- Judging a policy on rows ------------------------------------------------------------------ */
 
-typedef struct ln__outcome { double price, accuracy; double share[64]; } ln__outcome; /* share of rows per exit 0..exits; mean price paid */
 enum { LN__MAX_EXITS = 63 };
-/* g [n][exits] sigmoids, right [n][exits+1] 0/1, price as above or NULL. */
-void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right,
-                      const float *price, int64_t n, uint32_t exits);
+typedef struct ln__outcome { double accuracy, share[LN__MAX_EXITS + 1]; } ln__outcome;  /* share of rows per exit 0..exits */
+/* g [n][exits] sigmoids, right [n][exits+1] 0/1. */
+void ln__policy_judge(ln__outcome *out, const float *g, const double *threshold, const uint8_t *right, int64_t n, uint32_t exits);
 /* Of value[at] and `reach` others either side, nearer ones counting more; those that are NAN are left out, value[at] is not. */
 double ln__mean_around(const double *value, size_t count, size_t at, size_t reach);
 /* The common threshold that minimises (1-alpha) price + alpha cost of hard decisions on these rows, judged with its neighbours,

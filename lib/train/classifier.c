@@ -241,7 +241,7 @@ static ln_status classifier_judge(void *problem, uint32_t model, ln__fit_sums *s
             st = forward(c, l, n, err);
         if (st < 0)
             break;
-        sums->held += (double)n * ln__cross_entropy(l->logits, labels, (int64_t)n, (int32_t)t->classes, 0.0f, NULL);
+        sums->held += (double)n * ln__cross_entropy(l->logits, labels, (int64_t)n, (int32_t)t->classes);
         for (size_t i = 0; i < n; i++) {
             sums->right += ln__largest(l->logits + i * classes, classes) == (size_t)labels[i];
             memcpy(c->logits + held[i] * classes, l->logits + i * classes, classes * sizeof(float));

@@ -84,7 +84,7 @@ static void note_held(const wide_fit *f, const uint32_t *places, size_t n, float
         if (fold == t->folds)
             continue;
         memcpy(logits + row * classes, answer_of(f, i, fold), classes * sizeof(float));
-        sums[fold].held += ln__cross_entropy(logits + row * classes, &t->rows->labels[row], 1, (int32_t)classes, 0.0f, NULL);
+        sums[fold].held += ln__cross_entropy(logits + row * classes, &t->rows->labels[row], 1, (int32_t)classes);
         sums[fold].right += ln__largest(logits + row * classes, classes) == (size_t)t->rows->labels[row];
     }
 }

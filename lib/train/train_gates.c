@@ -107,7 +107,7 @@ static void price_row(gates_job *job, uint32_t e, size_t r)
     else if (e == model->n_exits && model->output_is_probability)
         job->price[at] = -logf(fmaxf(share_of(logits, model->classes, label), 1e-7f));
     else
-        job->price[at] = (float)ln__cross_entropy(logits, &label, 1, (int32_t)model->classes, 0.0f, NULL);
+        job->price[at] = (float)ln__cross_entropy(logits, &label, 1, (int32_t)model->classes);
 }
 
 static ln_status make_prices(gates_job *job, ln_error *err)
@@ -214,34 +214,24 @@ static bool learns_own_rows(const gates_job *job)
 static void measure_point(const gates_job *job, ln__point *point, const ln__outcome *outcome)
 {
     const ln_model *model = job->model;
-    double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1];
     size_t rows = job->rows.features->rows, right = 0;
-    ln_point_info *m = &point->measured;
 
-    ln__model_cost_shares(model, &point->gates, params, macs);
     for (size_t r = 0; r < rows; r++)
         right += job->right[r * (model->n_exits + 1) + model->n_exits];
-    *m = (ln_point_info){ .struct_size = sizeof *m, .alpha = point->alpha, .cost = point->cost, .rows = (uint32_t)rows,
+    point->measured = (ln_point_info){ .struct_size = sizeof point->measured, .alpha = point->alpha, .cost = point->cost, .rows = (uint32_t)rows,
                           .accuracy = outcome->accuracy, .plain_accuracy = (double)right / (double)rows,
                           .objective = job->options.objective, .price = job->options.price, .gate_hidden = job->options.hidden,
                           .same_rows = learns_own_rows(job) };
     point->has_shares = true;
-    for (uint32_t e = 0; e <= model->n_exits; e++) {
-        point->shares[e] = outcome->share[e];
-        m->params_share += outcome->share[e] * params[e];
-        m->macs_share += outcome->share[e] * macs[e];
-    }
+    memcpy(point->shares, outcome->share, (model->n_exits + 1) * sizeof *point->shares);
 }
 
 /* All gates of a call take as long as those of its first point. */
 static ln_status time_point(gates_job *job, uint32_t p, ln_error *err)
 {
-    ln__point *point = &job->model->points[p];
     ln_status st = p == job->first ? ln__judged_time(&job->rows, job->model, job->data, p, err) : LN_OK;
 
-    point->measured.time_share = 0;
-    for (uint32_t e = 0; st == LN_OK && e <= job->model->n_exits; e++)
-        point->measured.time_share += point->shares[e] * job->rows.time[e];
+    ln__point_expect(&job->model->points[p], job->model, job->rows.time);
     return st;
 }
 
@@ -281,7 +271,7 @@ static ln_status train_point(gates_job *job, size_t i, ln_error *err)
             threshold = ln__threshold_choose(job->g, job->price, job->cost, point.alpha, (int64_t)task->rows, task->exits, job->scratch);
         for (uint32_t e = 0; e < task->exits; e++)
             point.gates.threshold[e] = threshold;
-        ln__policy_judge(&outcome, job->g, point.gates.threshold, job->right, job->price, (int64_t)task->rows, task->exits);
+        ln__policy_judge(&outcome, job->g, point.gates.threshold, job->right, (int64_t)task->rows, task->exits);
         measure_point(job, &point, &outcome);
         st = ln__model_add_point(model, &point, err);
     }

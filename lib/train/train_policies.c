@@ -266,23 +266,16 @@ static ln_status learn(fitting *f, ln__gates *gates, ln_error *err)
 static void measure_point(const fitting *f, ln__point *point, const ln__setting *at)
 {
     const ln_model *model = f->model;
-    double params[LN__MAX_EXITS + 1], macs[LN__MAX_EXITS + 1];
-    ln_point_info *m = &point->measured;
     size_t right = 0;
 
-    ln__model_cost_shares(model, &point->gates, params, macs);
     for (size_t r = 0; r < f->n; r++)
         right += f->right[r * (model->n_exits + 1) + model->n_exits];
     memcpy(point->gates.threshold, at->threshold, model->n_exits * sizeof *at->threshold);
-    *m = (ln_point_info){ .struct_size = sizeof *m, .cost = point->cost, .rows = (uint32_t)f->n, .accuracy = at->accuracy,
+    point->measured = (ln_point_info){ .struct_size = sizeof point->measured, .cost = point->cost, .rows = (uint32_t)f->n, .accuracy = at->accuracy,
                           .plain_accuracy = (double)right / (double)f->n, .policy = point->gates.policy };
     point->has_shares = true;
-    for (uint32_t e = 0; e <= model->n_exits; e++) {
-        point->shares[e] = at->share[e];
-        m->params_share += at->share[e] * params[e];
-        m->macs_share += at->share[e] * macs[e];
-        m->time_share += at->share[e] * f->rows.time[e];
-    }
+    memcpy(point->shares, at->share, (model->n_exits + 1) * sizeof *point->shares);
+    ln__point_expect(point, model, f->rows.time);
 }
 
 /* The setting that spends nearest to half of what never leaving costs. */
