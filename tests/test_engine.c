@@ -511,6 +511,18 @@ START_TEST(slices_splits_and_padding)
 }
 END_TEST
 
+START_TEST(values_without_channels)
+{
+    ln__node *x = conv(input(3, 6), 3, 6, 3, 1, 1), *grouped = conv(x->out[0], 6, 6, 3, 1, 2);
+    ln__node *none = NODE(g, SLICE, grouped->out[0], build_i64(g, I64S(0), 1), build_i64(g, I64S(0), 1), build_i64(g, I64S(1), 1));
+    ln__node *u = NODE(g, UNARY, none->out[0]);
+    u->u.unary.kind = LN__TANH;
+    ln__node *c = NODE(g, CONCAT, grouped->out[0], u->out[0]);
+    c->u.axis.axis = 1;
+    check_graph(conv(c->out[0], 6, 5, 1, 1, 1)->out[0]);
+}
+END_TEST
+
 /* What has no kernel of its own runs on plain tensors between blocked ones. */
 START_TEST(general_operations_between_kernels)
 {
@@ -671,6 +683,7 @@ int main(void)
     tcase_add_test(c, pooling);
     tcase_add_test(c, binaries_on_maps);
     tcase_add_test(c, slices_splits_and_padding);
+    tcase_add_test(c, values_without_channels);
     tcase_add_test(c, general_operations_between_kernels);
     suite_add_tcase(s, c);
     return run_suite(s);

@@ -13,9 +13,10 @@
 
 /* A value as plans hold it: [rows][ceil(channels/block)][spatial][block], the
  * channels that fill up the last block zero. block 1 is ONNX's own order, 8 and
- * 16 are oneDNN's blocked layouts, block == channels is channels-last. Values
- * that are not [rows][channels][...] have channels = elements of a row, spatial
- * 1, block 1. A row is contiguous, so rows can be packed by copying. */
+ * 16 are oneDNN's blocked layouts, block == channels is channels-last (block 1
+ * without channels). Values that are not [rows][channels][...] have channels =
+ * elements of a row, spatial 1, block 1. A row is contiguous, so rows can be
+ * packed by copying. */
 typedef struct ln__view {
     float  *data;
     int64_t rows, channels, spatial, block;

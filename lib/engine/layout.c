@@ -28,7 +28,7 @@ ln__view ln__layout_view(const ln__engine *engine, const ln__tensor *type, ln__l
     if (spatial && layout == LN__BLOCKED)
         v.block = engine->block;
     else if (spatial && layout == LN__LAST)
-        v.block = v.channels;
+        v.block = LN__MAX(v.channels, 1);
     return v;
 }
 
