@@ -311,6 +311,49 @@ START_TEST(extra_outputs_may_stay_unread)
 }
 END_TEST
 
+/* What follows an output without a name lies behind it all the same. */
+START_TEST(split_outputs_may_be_left_out)
+{
+    static const int64_t x[] = { -1, 6 };
+    static const char *const outputs[] = { "a - b", "a - - b", "a - b -" };
+
+    for (size_t i = 0; i < LN__COUNT(outputs); i++) {
+        ln_error err = { 0, 0, "" };
+        ln__buffer graph, model, attrs;
+        ln__onnx *onnx;
+        ln__graph *g;
+        ln__shapes *shapes;
+
+        ln__buffer_init(&graph, &plain);
+        ln__buffer_init(&model, &plain);
+        ln__buffer_init(&attrs, &plain);
+        put_attr_int(&attrs, "axis", 1);
+        if (i > 0)
+            put_attr_ints(&attrs, "split", 4, (const int64_t[]){ 2, 1, 2, 1 });
+        put_node(&graph, "Split", "x", outputs[i], &attrs);
+        put_attr_int(&attrs, "axis", 1);
+        put_node(&graph, "Concat", "a b", "y", &attrs);
+        put_value_info(&graph, 11, "x", 1, 2, x);
+        put_value_info(&graph, 12, "y", 1, -1, NULL);
+        put_model(&model, 8, 11, &graph);
+        ck_assert_msg(ln__onnx_load_memory(&onnx, &plain, model.data, model.size, NULL, &err) == LN_OK, "%s", err.text);
+        ck_assert_msg(ln__onnx_graph(&g, onnx, NULL, 0, &err) == LN_OK, "%s", err.text);
+        ck_assert_msg(ln__shapes_infer(&shapes, g, 2, &err) == LN_OK, "%s", err.text);
+        ck_assert_int_eq(g->nodes[0].n_out, i == 0 ? 3 : 4);
+        for (int32_t k = 0; k < g->nodes[0].n_out; k++) {
+            int32_t v = g->nodes[0].out[k];
+            ck_assert_int_ge(v, 0);
+            ck_assert_int_eq(g->values[v].producer, 0);
+            ck_assert_int_eq(shapes->of[v].dim[1], i > 0 && k % 2 ? 1 : 2);
+        }
+        ln__shapes_free(shapes, &plain);
+        ln__graph_free(g);
+        ln__onnx_free(onnx);
+        ln__buffer_free(&model);
+    }
+}
+END_TEST
+
 START_TEST(operators_become_others)
 {
     ln_error err = { 0, 0, "" };
@@ -493,6 +536,7 @@ int main(void)
     tcase_add_test(tests, float16_to_float);
     tcase_add_test(tests, refusals_name_node_and_reason);
     tcase_add_test(tests, extra_outputs_may_stay_unread);
+    tcase_add_test(tests, split_outputs_may_be_left_out);
     tcase_add_test(tests, operators_become_others);
     tcase_add_test(tests, inputs_bound_to_constants);
     tcase_add_test(tests, external_data_stays_in_the_folder);

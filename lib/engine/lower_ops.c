@@ -336,8 +336,6 @@ ln_status ln__lower_split(ln__plan *plan, int32_t node, ln_error *err)
     if (!ln__split_is_window(n, plan->shapes))
         return ln__lower_evaluate(plan, node, err);
     for (int32_t i = 0; i < n->n_out; i++) {
-        if (n->out[i] == LN__NO_VALUE)
-            continue;
         const ln__tensor *y = ln__lower_type(plan, n->out[i]);
         ln__job window = { .channel_step = 1 };
         for (int32_t k = 0; k < 3; k++) {

@@ -133,7 +133,7 @@ typedef struct ln__node {
     const char *type;           /* ONNX op_type, for messages and the census */
     int32_t index;              /* of the ONNX node, for messages */
     int32_t n_in, n_out;
-    int32_t *in, *out;          /* value ids */
+    int32_t *in, *out;          /* value ids; each output has one, read or not */
     union {
         struct { ln__window window; int64_t group; bool has_kernel; } conv;
         struct { ln__window window; bool average, count_include_pad; } pool;

@@ -82,6 +82,8 @@ void ln__read_split(ln__build *b, int32_t variant)
     node->n_out = n_out;
     for (int32_t i = 0; i < n_out && b->status == LN_OK; i++) {
         node->out[i] = ln__out(b, i);
+        if (node->out[i] == LN__NO_VALUE && b->status == LN_OK)
+            node->out[i] = ln__new_value(b, "");    /* left out by the file, but others lie behind it */
         if (node->out[i] >= 0)
             b->graph->values[node->out[i]].producer = b->graph->n_nodes - 1;
     }
