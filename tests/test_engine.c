@@ -482,6 +482,21 @@ START_TEST(binaries_on_maps)
 }
 END_TEST
 
+/* A first dimension that counts no rows, along which constants may differ. */
+START_TEST(constants_by_first_dimension_and_channel)
+{
+    static const int64_t channels[] = { 32, 20, 1 };
+    for (size_t c = 0; c < LN__COUNT(channels); c++) {
+        ln__node *x = conv(build_input(g, "input", DIMS(2, 3, 5, 5)), 3, channels[c], 3, 1, 1);
+        ln__node *m = NODE(g, BINARY, x->out[0], constant(DIMS(2, channels[c], 1, 1), 12));
+        m->u.binary.kind = LN__MUL;
+        ln__node *s = NODE(g, BINARY, constant(DIMS(2, channels[c], 1, 1), 13), m->out[0]);
+        s->u.binary.kind = LN__SUB;
+        check_graph(conv(s->out[0], channels[c], 5, 1, 1, 1)->out[0]);
+    }
+}
+END_TEST
+
 /* The shortcut of CIFAR's residual networks, and slices that begin inside a block. */
 START_TEST(slices_splits_and_padding)
 {
@@ -682,6 +697,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, pooling);
     tcase_add_test(c, binaries_on_maps);
+    tcase_add_test(c, constants_by_first_dimension_and_channel);
     tcase_add_test(c, slices_splits_and_padding);
     tcase_add_test(c, values_without_channels);
     tcase_add_test(c, general_operations_between_kernels);

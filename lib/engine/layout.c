@@ -96,7 +96,7 @@ static bool one_element(const ln__tensor *t)
     return ln__tensor_elements(t, &n) && n == 1;
 }
 
-/* One number a channel of y: [C, 1...], [1, C, 1...] or [N, C, 1...]. */
+/* One number a channel of y: [C, 1...], [1, C, 1...], or, if it is no constant, [N, C, 1...]. */
 static bool per_channel(const ln__tensor *b, const ln__tensor *y)
 {
     int32_t missing = y->rank - b->rank;
@@ -104,7 +104,7 @@ static bool per_channel(const ln__tensor *b, const ln__tensor *y)
         return false;
     if (b->dim[1 - missing] != y->dim[1])
         return false;
-    if (!missing && b->dim[0] != 1 && b->dim[0] != y->dim[0])
+    if (!missing && b->dim[0] != 1 && (b->data || b->dim[0] != y->dim[0]))
         return false;
     for (int32_t i = 2; i < y->rank; i++)
         if (b->dim[i - missing] != 1)
