@@ -497,6 +497,22 @@ START_TEST(constants_by_first_dimension_and_channel)
 }
 END_TEST
 
+/* Squeeze and excitation as exported for one row, which is squeezed away on the way. */
+START_TEST(binaries_on_maps_of_a_rank_less)
+{
+    static const int64_t channels[] = { 32, 20 };
+    for (int i = 0; i < 4; i++) {
+        ln__node *x = conv(build_input(g, "input", DIMS(1, 3, 5, 5)), 3, channels[i / 2], 3, 1, 1), *r = NODE(g, POOL, x->out[0]);
+        r->u.pool.average = true;
+        ln__node *e = NODE(g, SQUEEZE, r->out[0], build_i64(g, I64S(0), 1));
+        ln__node *n = i % 2 ? NODE(g, BINARY, e->out[0], x->out[0]) : NODE(g, BINARY, x->out[0], e->out[0]);
+        n->u.binary.kind = LN__SUB;
+        post_unary(n, LN__TANH, 0, 0);
+        check_graph(conv(n->out[0], channels[i / 2], 5, 1, 1, 1)->out[0]);
+    }
+}
+END_TEST
+
 /* The shortcut of CIFAR's residual networks, and slices that begin inside a block. */
 START_TEST(slices_splits_and_padding)
 {
@@ -698,6 +714,7 @@ int main(void)
     tcase_add_test(c, pooling);
     tcase_add_test(c, binaries_on_maps);
     tcase_add_test(c, constants_by_first_dimension_and_channel);
+    tcase_add_test(c, binaries_on_maps_of_a_rank_less);
     tcase_add_test(c, slices_splits_and_padding);
     tcase_add_test(c, values_without_channels);
     tcase_add_test(c, general_operations_between_kernels);

@@ -241,13 +241,13 @@ void ln__kernel_channel(const ln__job *job, int64_t part, int64_t parts)
 
     for (int64_t unit = first; unit < end; unit++) {
         int64_t row = unit / g->groups, group = unit % g->groups;
-        int64_t lanes = g->pixel_step == g->lanes ? g->lanes : used_lanes(g, group);
+        int64_t used = used_lanes(g, group), lanes = g->pixel_step == g->lanes ? g->lanes : used;
         int64_t at = row * g->row_step + group * g->group_step;
         const float *b = job->other + row * job->other_row + group * job->other_step;
         float spread[16];
-        if (job->other_step == 0) {
+        if (job->other_step == 0 || used < lanes) {     /* a plain operand ends with its last channel */
             for (int l = 0; l < 16; l++)
-                spread[l] = *b;
+                spread[l] = job->other_step == 0 ? *b : l < used ? b[l] : 0.0F;
             b = spread;
         }
         for (int64_t p = 0; p < g->pixels; p += pixels) {

@@ -80,7 +80,7 @@ ln_status ln__lower_unary(ln__plan *plan, int32_t node, ln_error *err)
 
 /* ---- Two operands ------------------------------------------------------------------ */
 
-/* The channel operand: a packed constant, or a value in the working layout. */
+/* The channel operand: a packed constant, or a value in the working layout; one of a rank less has its channels in front, plain. */
 static ln_status channel_operand(const float **constant, int32_t *buffer, ln__plan *plan, int32_t node, int32_t input,
                                  ln__layout layout, ln_error *err)
 {
@@ -89,8 +89,10 @@ static ln_status channel_operand(const float **constant, int32_t *buffer, ln__pl
     ln__view y = view_of(plan, n->out[0], layout);
     *constant = NULL;
     *buffer = -1;
-    if (!b->data)
-        return ln__lower_input(buffer, plan, node, n->in[input], layout, err);
+    if (!b->data) {
+        bool alike = b->rank == ln__lower_type(plan, n->out[0])->rank;
+        return ln__lower_input(buffer, plan, node, n->in[input], alike ? layout : LN__PLAIN, err);
+    }
     int64_t floats = (y.channels + 15) / 16 * 16;
     ln_status st = ln__weights_vector(constant, plan->engine, node, input, b, floats, 1.0F);
     return st < 0 ? ln__lower_nomem(plan, err) : LN_OK;
@@ -128,14 +130,8 @@ ln_status ln__lower_binary(ln__plan *plan, int32_t node, ln_error *err)
     ln__layout layout = ln__layout_working(plan->engine, n);
     int32_t big = 0, x, other, y, form = ln__binary_form(n, plan->shapes, &big);
 
-    if (form == LN__BINARY_CHANNEL || form == LN__BINARY_SCALAR) {
-        const ln__tensor *b = ln__lower_type(plan, n->in[!big]), *whole = ln__lower_type(plan, n->out[0]);
-        bool scalar = form == LN__BINARY_SCALAR;
-        /* A runtime operand must lie like the channels it goes with. */
-        if (b->data || scalar || b->rank == whole->rank || layout != LN__BLOCKED || whole->dim[1] % plan->engine->block == 0)
-            return lower_channel(plan, node, big, scalar, layout, err);
-        form = LN__BINARY_SLOW;
-    }
+    if (form == LN__BINARY_CHANNEL || form == LN__BINARY_SCALAR)
+        return lower_channel(plan, node, big, form == LN__BINARY_SCALAR, layout, err);
     if (form == LN__BINARY_SLOW)
         return ln__lower_evaluate(plan, node, err);
     ln_status st = ln__lower_input(&other, plan, node, n->in[1], layout, err);
