@@ -157,7 +157,6 @@ static ln_status conv_step(int32_t *y, ln__dnn_op *op, ln__plan *plan, int32_t n
     step->in[0] = x;
     step->out[0] = *y;
     step->reads_out = has_add(n, n_post);
-    step->reference = ln__dnn_is_reference(op);
     ln__lower_text(plan, step, ln__dnn_name(op), shape->y, shape->y_layout);
     st = conv_weights(step, plan, node, err);
     return st < 0 ? st : ln__lower_scratch(plan, step, ln__dnn_scratch(op), err);
@@ -301,7 +300,6 @@ static ln_status matmul_step(int32_t y, ln__dnn_op *op, ln__plan *plan, int32_t 
     step->out[0] = y;
     step->bias = bias;
     step->weights = weights;
-    step->reference = ln__dnn_is_reference(op);
     ln__lower_text(plan, step, ln__dnn_name(op), ln__lower_type(plan, n->out[0]), LN__PLAIN);
     return ln__lower_scratch(plan, step, ln__dnn_scratch(op), err);
 }
@@ -399,7 +397,8 @@ ln_status ln__lower_lrn(ln__plan *plan, int32_t node, ln_error *err)
     const ln__tensor *x = ln__lower_type(plan, n->in[0]);
     ln__layout first = ln__layout_working(plan->engine, n), tries[] = { first, LN__BLOCKED, LN__LAST, LN__PLAIN };
 
-    for (size_t i = 0; i < LN__COUNT(tries) && x->rank == 4; i++) {
+    /* Of an even window oneDNN leaves one channel out. */
+    for (size_t i = 0; i < LN__COUNT(tries) && x->rank == 4 && n->u.lrn.size % 2 != 0; i++) {
         ln__dnn_op *op = NULL;
         ln__dnn_tensor t = ln__dnn_tensor_of(plan->engine, x, tries[i]);
         if (ln__dnn_describe_lrn(&op, plan->engine->dnn, &t, n->u.lrn.size, n->u.lrn.alpha, n->u.lrn.beta, n->u.lrn.bias))

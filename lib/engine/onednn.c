@@ -163,7 +163,7 @@ const char *ln__dnn_name(const ln__dnn_op *op) { return op->name; }
 
 bool ln__dnn_is_reference(const ln__dnn_op *op)
 {
-    return !strncmp(op->name, "ref", 3) || strstr(op->name, ":ref");
+    return strstr(op->name, "ref") != NULL;     /* "ref:any", "gemm:ref", "lrn_ref:any" */
 }
 
 /* oneDNN's matrix product for AVX without packing does, and all "gemm:jit" may call it. */

@@ -15,6 +15,7 @@ static ln_status finish_steps(ln__plan *plan, ln_error *err)
         step->busy = step->busy || step->job.count * LN__MAX(step->job.gx.rows, 1) >= BUSY;
         if (!step->op)
             continue;
+        step->reference = ln__dnn_is_reference(step->op);
         plan->held = plan->held || ln__dnn_moves_stack(step->op);
         ln__dnn_status code = ln__dnn_finish(step->op);
         if (code)
