@@ -134,6 +134,8 @@ START_TEST(shapes_refused)
     REFUSED(LN_E_FORMAT, "reflect", NODE(g, PAD, x, build_i64(g, I64S(0, 0, 9, 0, 0, 0, 0, 0), 8))->u.pad.mode = LN__PAD_REFLECT);
     REFUSED(LN_E_FORMAT, "two numbers for each axis", NODE(g, PAD, x, build_i64(g, I64S(1, 1), 2)));
     REFUSED(LN_E_FORMAT, "pads -2 and -7", NODE(g, PAD, x, build_i64(g, I64S(0, 0, 0, -2, 0, 0, 0, -7), 8)));
+    REFUSED(LN_E_LIMIT, "squared", NODE(g, SPACE_TO_DEPTH, build_f32(g, zeros, DIMS(1, (int64_t)1 << 47, 0, 0)))->u.depth_space.block = 65535);
+    REFUSED(LN_E_LIMIT, "times 65535", NODE(g, DEPTH_TO_SPACE, build_f32(g, zeros, DIMS(1, 0, (int64_t)1 << 48, 0)))->u.depth_space.block = 65535);
     REFUSED(LN_E_FORMAT, "index 9", n = NODE(g, SHAPE, x); NODE(g, GATHER, n->out[0], build_i64(g, I64S(9), 1)));
     REFUSED(LN_E_FORMAT, "steps not 0", NODE(g, SLICE, x, build_i64(g, I64S(0), 1), build_i64(g, I64S(1), 1),
             build_i64(g, I64S(1), 1), build_i64(g, I64S(0), 1)));
@@ -157,6 +159,11 @@ START_TEST(numbers_refused)
     REFUSED(LN_E_FORMAT, "scales must be one positive", NODE(g, RESIZE, x, LN__NO_VALUE, build_f32(g, F32S(1, 1, 0, 1), DIMS(4))));
     REFUSED(LN_E_FORMAT, "either scales or sizes", NODE(g, RESIZE, x));
     REFUSED(LN_E_LIMIT, "limit", NODE(g, RESIZE, x, LN__NO_VALUE, build_f32(g, F32S(1, 1, 1e5f, 1e5f), DIMS(4))));
+    REFUSED(LN_E_FORMAT, "too small", n = NODE(g, RESIZE, x, LN__NO_VALUE, build_f32(g, F32S(1, 1, 1, 1e-38f), DIMS(4)));
+            n->u.resize.mode = LN__RESIZE_LINEAR; n->u.resize.antialias = true);
+    REFUSED(LN_E_FORMAT, "sizes must be", n = NODE(g, RESIZE, build_f32(g, zeros, DIMS(0, 1, 1 << 24)), LN__NO_VALUE, LN__NO_VALUE,
+            build_i64(g, I64S((int64_t)1 << 40, 1 << 24), 2)); n->u.resize.aspect = LN__NOT_SMALLER;
+            n->u.resize.n_axes = 2; memcpy(n->u.resize.axes, I64S(1, 2), 16));
     REFUSED(LN_E_FORMAT, "given twice or out of range", n = NODE(g, REDUCE, x); n->u.reduce.n_axes = 2; n->u.reduce.axes[0] = -4);
     REFUSED(LN_E_FORMAT, "size is 0", NODE(g, LRN, x));
     REFUSED(LN_E_FORMAT, "3 groups", n = NODE(g, NORM, x); n->u.norm.kind = LN__NORM_GROUP; n->u.norm.groups = 3);

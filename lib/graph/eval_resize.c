@@ -73,7 +73,10 @@ static bool by_sizes(ln__resize_scale *out, ln__tensor *type, const ln__node *no
     for (int32_t i = 0; i < n; i++) {
         int64_t d = axes[i];
         bool stretch = node->u.resize.aspect == LN__STRETCH;
-        type->dim[d] = stretch ? size[i] : (int64_t)floorf(common * (float)x->dim[d] + 0.5f);
+        float width = floorf(common * (float)x->dim[d] + 0.5f);
+        if (!stretch && width > 0x1p40f)
+            return false;
+        type->dim[d] = stretch ? size[i] : (int64_t)width;
         out->scale[d] = stretch ? (float)size[i] / (float)x->dim[d] : common;
         out->width[d] = (float)type->dim[d];
     }
@@ -97,13 +100,13 @@ static bool regions(ln__resize_scale *out, const ln__node *node, const ln__tenso
 
 static int64_t taps_of(const ln__node *node, const ln__resize_scale *s, int32_t d)
 {
-    int64_t reach = node->u.resize.mode == LN__RESIZE_CUBIC ? 2 : 1;
+    float reach = node->u.resize.mode == LN__RESIZE_CUBIC ? 2.0f : 1.0f;
 
     if (!s->touched[d] || node->u.resize.mode == LN__RESIZE_NEAREST)
         return 1;
-    if (!node->u.resize.antialias || s->scale[d] >= 1.0f)
-        return 2 * reach;
-    return 2 * (int64_t)ceilf((float)reach / s->scale[d]);
+    if (node->u.resize.antialias && s->scale[d] < 1.0f)
+        reach = ceilf(LN__MIN(reach / s->scale[d], (float)MOST_TAPS));
+    return 2 * (int64_t)reach;
 }
 
 bool ln__resize_resolve(ln__resize_scale *out, ln__tensor *type, const ln__node *node,

@@ -310,7 +310,9 @@ ln_status ln__infer_depth_to_space(const ln__infer *c)
         return st;
     if (x->dim[1] % (b * b) != 0)
         return LN__REFUSE(c, LN_E_FORMAT, "%lld channels are no multiple of %lld squared", (long long)x->dim[1], (long long)b);
-    c->out[0] = (ln__tensor){ .dtype = x->dtype, .rank = 4, .dim = { x->dim[0], x->dim[1] / (b * b), x->dim[2] * b, x->dim[3] * b } };
+    c->out[0] = (ln__tensor){ .dtype = x->dtype, .rank = 4, .dim = { x->dim[0], x->dim[1] / (b * b) } };
+    if (!ln__mul_i64(x->dim[2], b, &c->out[0].dim[2]) || !ln__mul_i64(x->dim[3], b, &c->out[0].dim[3]))
+        return LN__REFUSE(c, LN_E_LIMIT, "a picture of %lld by %lld times %lld", (long long)x->dim[2], (long long)x->dim[3], (long long)b);
     return LN_OK;
 }
 
@@ -325,7 +327,9 @@ ln_status ln__infer_space_to_depth(const ln__infer *c)
     if (x->dim[2] % b != 0 || x->dim[3] % b != 0)
         return LN__REFUSE(c, LN_E_FORMAT, "a picture of %lld by %lld is no multiple of %lld", (long long)x->dim[2],
                           (long long)x->dim[3], (long long)b);
-    c->out[0] = (ln__tensor){ .dtype = x->dtype, .rank = 4, .dim = { x->dim[0], x->dim[1] * b * b, x->dim[2] / b, x->dim[3] / b } };
+    c->out[0] = (ln__tensor){ .dtype = x->dtype, .rank = 4, .dim = { x->dim[0], 0, x->dim[2] / b, x->dim[3] / b } };
+    if (!ln__mul_i64(x->dim[1], b * b, &c->out[0].dim[1]))
+        return LN__REFUSE(c, LN_E_LIMIT, "%lld channels times %lld squared", (long long)x->dim[1], (long long)b);
     return LN_OK;
 }
 
