@@ -136,8 +136,23 @@ END_TEST
 
 /* ---- Tensors --------------------------------------------------------------------- */
 
-/* A model whose initializer 't' has this type, two elements, and these fields. */
-static ln_status read_tensor(int type, void (*fields)(ln__buffer *tensor), ln__tensor *out, double values[2], ln_error *err)
+/* Node 1, a Constant that makes 't' of the tensor, which is freed. */
+static void put_constant(ln__buffer *graph, ln__buffer *tensor)
+{
+    ln__buffer attr, attrs;
+
+    ln__buffer_init(&attr, graph->ctx);
+    ln__buffer_init(&attrs, graph->ctx);
+    ln__put_text(&attr, 1, "value");
+    put_message(&attr, 5, tensor);
+    ln__put_int(&attr, 20, 4);
+    put_message(&attrs, 5, &attr);
+    put_node(graph, "Relu", "x", "r", NULL);
+    put_node(graph, "Constant", "", "t", &attrs);
+}
+
+/* A model whose initializer, or constant, 't' has this type, two elements, and these fields. */
+static ln_status read_tensor(bool constant, int type, void (*fields)(ln__buffer *tensor), ln__tensor *out, double values[2], ln_error *err)
 {
     static const int64_t x[] = { 2 };
     ln__buffer graph, model, t;
@@ -150,9 +165,13 @@ static ln_status read_tensor(int type, void (*fields)(ln__buffer *tensor), ln__t
     ln__buffer_init(&t, &plain);
     ln__put_int(&t, 1, 2);
     ln__put_int(&t, 2, type);
-    ln__put_text(&t, 8, "t");
+    if (!constant)
+        ln__put_text(&t, 8, "t");
     fields(&t);
-    put_message(&graph, 5, &t);
+    if (constant)
+        put_constant(&graph, &t);
+    else
+        put_message(&graph, 5, &t);
     put_node(&graph, "Add", "x t", "y", NULL);
     put_value_info(&graph, 11, "x", 1, 1, x);
     put_value_info(&graph, 12, "y", 1, 1, x);
@@ -218,17 +237,22 @@ START_TEST(tensors_of_every_storage)
     ln__tensor t;
     double v[2];
 
-    for (size_t i = 0; i < LN__COUNT(good); i++) {
-        ln_error err = { 0, 0, "" };
-        ck_assert_msg(read_tensor(good[i].type, good[i].fields, &t, v, &err) == LN_OK, "%zu: %s", i, err.text);
-        ck_assert_int_eq(t.dtype, good[i].dtype);
-        ck_assert_msg(v[0] == good[i].a && v[1] == good[i].b, "%zu: %g %g", i, v[0], v[1]);
-    }
-    for (size_t i = 0; i < LN__COUNT(bad); i++) {
-        ln_error err = { 0, 0, "" };
-        ck_assert_int_eq(read_tensor(bad[i].type, bad[i].fields, &t, v, &err), bad[i].status);
-        ck_assert_msg(strstr(err.text, bad[i].says) != NULL && strstr(err.text, "'t'") != NULL, "%s", err.text);
-    }
+    for (int c = 0; c < 2; c++)
+        for (size_t i = 0; i < LN__COUNT(good); i++) {
+            ln_error err = { 0, 0, "" };
+            ck_assert_msg(read_tensor(c, good[i].type, good[i].fields, &t, v, &err) == LN_OK, "%zu: %s", i, err.text);
+            ck_assert_int_eq(t.dtype, good[i].dtype);
+            ck_assert_msg(v[0] == good[i].a && v[1] == good[i].b, "%zu: %g %g", i, v[0], v[1]);
+        }
+    for (int c = 0; c < 2; c++)
+        for (size_t i = 0; i < LN__COUNT(bad); i++) {
+            ln_error err = { 0, 0, "" };
+            const char *owner = c ? ": node 1 't' (Constant): attribute 'value'" : ": initializer 't'";
+            ck_assert_int_eq(read_tensor(c, bad[i].type, bad[i].fields, &t, v, &err), bad[i].status);
+            ck_assert_int_eq(read_tensor(c, bad[i].type, bad[i].fields, &t, v, NULL), bad[i].status);
+            ck_assert_msg(strstr(err.text, bad[i].says) != NULL && strstr(err.text, owner) != NULL, "%s", err.text);
+            ck_assert_int_eq(err.detail, c);
+        }
 }
 END_TEST
 

@@ -44,7 +44,7 @@ static ln_status real_folder(char out[PATH_MAX], const ln__onnx *onnx, ln_error 
 
 /* Links that lead out of the folder are refused like "..": the file that is
  * opened is the one that was checked. */
-static ln_status resolve(char out[PATH_MAX], const ln__onnx *onnx, const char *tensor, const char *location, ln_error *err)
+static ln_status resolve(char out[PATH_MAX], const ln__onnx *onnx, const char *owner, const char *location, ln_error *err)
 {
     char folder[PATH_MAX], joined[PATH_MAX];
     ln_status st = real_folder(folder, onnx, err);
@@ -54,20 +54,20 @@ static ln_status resolve(char out[PATH_MAX], const ln__onnx *onnx, const char *t
         return st;
     length = strlen(folder);
     if (length + 1 + more >= sizeof joined)
-        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': the location of its data is too long", tensor);
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "%s: the location of its data is too long", owner);
     memcpy(joined, folder, length);
     joined[length] = '/';
     memcpy(joined + length + 1, location, more + 1);
     if (realpath(joined, out) == NULL)
-        return ln__onnx_fail(err, LN_E_IO, onnx, "initializer '" LN__CUT "': the file '" LN__CUT "' with its data %s", tensor,
+        return ln__onnx_fail(err, LN_E_IO, onnx, "%s: the file '" LN__CUT "' with its data %s", owner,
                              location, errno == ENOENT ? "does not exist" : "cannot be read");
     if (strncmp(out, folder, length) != 0 || out[length] != '/')
-        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': its data '" LN__CUT
-                             "' is a link out of the model's folder", tensor, location);
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "%s: its data '" LN__CUT "' is a link out of the model's folder",
+                             owner, location);
     return LN_OK;
 }
 
-static ln_status map_file(ln__onnx_external **out, ln__onnx *onnx, const char *tensor, const char *location, ln_error *err)
+static ln_status map_file(ln__onnx_external **out, ln__onnx *onnx, const char *owner, const char *location, ln_error *err)
 {
     int saved = errno;
     char path[PATH_MAX];
@@ -79,7 +79,7 @@ static ln_status map_file(ln__onnx_external **out, ln__onnx *onnx, const char *t
             *out = external;
             return LN_OK;
         }
-    st = resolve(path, onnx, tensor, location, err);
+    st = resolve(path, onnx, owner, location, err);
     errno = saved;
     if (st < 0)
         return st;
@@ -89,34 +89,33 @@ static ln_status map_file(ln__onnx_external **out, ln__onnx *onnx, const char *t
     external->location = location;
     st = ln__file_map(&external->file, path, onnx->max_external_bytes, err);
     if (st < 0)
-        return ln__fail_prefix(err, st, "%.120s", onnx->label);
+        return ln__fail_prefix(err, st, "%.120s: %s", onnx->label, owner);
     external->next = onnx->externals;
     onnx->externals = external;
     *out = external;
     return LN_OK;
 }
 
-ln_status ln__external_open(const uint8_t **out, ln__onnx *onnx, const char *tensor, const char *location,
+ln_status ln__external_open(const uint8_t **out, ln__onnx *onnx, const char *owner, const char *location,
                             uint64_t offset, uint64_t length, ln_error *err)
 {
     ln__onnx_external *external;
     ln_status st;
 
     if (location == NULL)
-        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': external data without a location", tensor);
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "%s: external data without a location", owner);
     if (onnx->path[0] == '\0')
-        return ln__onnx_fail(err, LN_E_UNSUPPORTED, onnx, "initializer '" LN__CUT
-                             "' lies in another file, '" LN__CUT "'; load the model from its file", tensor, location);
+        return ln__onnx_fail(err, LN_E_UNSUPPORTED, onnx, "%s lies in another file, '" LN__CUT
+                             "'; load the model from its file", owner, location);
     if (!stays_inside(location))
-        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': its data '" LN__CUT
-                             "' is not a path inside the model's folder", tensor, location);
-    st = map_file(&external, onnx, tensor, location, err);
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "%s: its data '" LN__CUT "' is not a path inside the model's folder",
+                             owner, location);
+    st = map_file(&external, onnx, owner, location, err);
     if (st < 0)
         return st;
     if (offset > external->file.size || length > external->file.size - offset)
-        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "initializer '" LN__CUT "': needs bytes %llu to %llu of '" LN__CUT
-                             "', which has %zu", tensor, (unsigned long long)offset,
-                             (unsigned long long)(offset + length), location, external->file.size);
+        return ln__onnx_fail(err, LN_E_FORMAT, onnx, "%s: needs bytes %llu to %llu of '" LN__CUT "', which has %zu", owner,
+                             (unsigned long long)offset, (unsigned long long)(offset + length), location, external->file.size);
     *out = external->file.data + offset;
     return LN_OK;
 }

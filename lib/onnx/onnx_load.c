@@ -22,12 +22,18 @@ ln_status ln__onnx_fail(ln_error *err, ln_status status, const ln__onnx *onnx, c
     return ln__fail(err, status, "%.120s: %s", onnx->label, text);
 }
 
+const char *ln__onnx_node_text(char out[LN__NODE_TEXT], const ln__onnx *onnx, const ln__onnx_node *node)
+{
+    snprintf(out, LN__NODE_TEXT, "node %d '%.60s' (%.40s)", (int)(node - onnx->nodes),
+             node->name[0] == '\0' && node->n_out > 0 ? node->out[0] : node->name,
+             node->type[0] == '\0' ? "no operator" : node->type);
+    return out;
+}
+
 ln_status ln__onnx_node_fail(ln_error *err, ln_status status, const ln__onnx *onnx, const ln__onnx_node *node,
                              const char *format, ...)
 {
-    char text[320];
-    int32_t index = (int32_t)(node - onnx->nodes);
-    const char *name = node->name;
+    char text[320], which[LN__NODE_TEXT];
     va_list args;
 
     if (err == NULL)
@@ -35,11 +41,8 @@ ln_status ln__onnx_node_fail(ln_error *err, ln_status status, const ln__onnx *on
     va_start(args, format);
     ln__vformat(text, sizeof text, format, args);
     va_end(args);
-    if (name[0] == '\0' && node->n_out > 0)
-        name = node->out[0];
-    ln__fail(err, status, "%.80s: node %d '%.60s' (%.40s): %s", onnx->label, index, name,
-             node->type[0] == '\0' ? "no operator" : node->type, text);
-    err->detail = index;
+    ln__fail(err, status, "%.80s: %s: %s", onnx->label, ln__onnx_node_text(which, onnx, node), text);
+    err->detail = (int32_t)(node - onnx->nodes);
     return status;
 }
 

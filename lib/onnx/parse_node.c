@@ -104,12 +104,24 @@ static bool wire_fits(int32_t type, const ln__field *f)
          : wire == LN__WIRE_BYTES;
 }
 
-static ln_status fill_attribute(ln__onnx_attr *a, ln__onnx *onnx, const ln__onnx_node *node, ln__wire wire,
-                                const seen *s, ln_error *err)
+static ln_status fill_tensor(ln__onnx_attr *a, ln__onnx *onnx, const ln__onnx_node *node, const ln__field *field, ln_error *err)
 {
+    char which[LN__NODE_TEXT], owner[LN__NODE_TEXT + 80];
     ln__onnx_tensor tensor;
     ln_status st;
 
+    snprintf(owner, sizeof owner, "%s: attribute '%.60s'", ln__onnx_node_text(which, onnx, node), a->name);
+    st = ln__parse_tensor(&tensor, onnx, field, owner, err);
+    if (st < 0 && err != NULL && err->detail == 0)
+        err->detail = (int32_t)(node - onnx->nodes);
+    a->t = tensor.tensor;
+    a->elem = tensor.elem;
+    return st;
+}
+
+static ln_status fill_attribute(ln__onnx_attr *a, ln__onnx *onnx, const ln__onnx_node *node, ln__wire wire,
+                                const seen *s, ln_error *err)
+{
     switch (a->type) {
     case LN__ATTR_FLOAT:
         a->f = ln__float_of((uint32_t)s->last.value);
@@ -125,12 +137,8 @@ static ln_status fill_attribute(ln__onnx_attr *a, ln__onnx *onnx, const ln__onnx
         return s->n > INT32_MAX ? attr_fail(err, LN_E_LIMIT, onnx, node, a, "is too long")
              : fill_lists(a, onnx, wire, s->n) ? LN_OK : ln__onnx_nomem(err, onnx);
     case LN__ATTR_TENSOR:
-        if (s->n == 0)
-            return attr_fail(err, LN_E_FORMAT, onnx, node, a, "is a tensor that is missing");
-        st = ln__parse_tensor(&tensor, onnx, &s->last, "tensor attribute", err);
-        a->t = tensor.tensor;
-        a->elem = tensor.elem;
-        return st;
+        return s->n == 0 ? attr_fail(err, LN_E_FORMAT, onnx, node, a, "is a tensor that is missing")
+             : fill_tensor(a, onnx, node, &s->last, err);
     case LN__ATTR_GRAPH: case LN__ATTR_GRAPHS:
         return attr_fail(err, LN_E_UNSUPPORTED, onnx, node, a, "is a graph: control flow is not supported");
     default:

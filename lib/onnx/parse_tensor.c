@@ -154,18 +154,26 @@ static ln_status gather(source *s, ln__onnx *onnx, const ln__field *message, ln_
 
 /* ---- Checking --------------------------------------------------------------------- */
 
+/* "initializer 'w'"; a tensor without a name goes by its owner's. */
+enum { CALLED = 320 };
+static const char *called(char out[CALLED], const source *s)
+{
+    snprintf(out, CALLED, s->name[0] == '\0' ? "%s%s" : "%s '" LN__CUT "'", s->owner, s->name);
+    return out;
+}
+
 static ln_status tensor_fail(ln_error *err, ln_status status, const ln__onnx *onnx, const source *s,
                              const char *format, ...) LN__PRINTF(5, 6);
 static ln_status tensor_fail(ln_error *err, ln_status status, const ln__onnx *onnx, const source *s,
                              const char *format, ...)
 {
-    char text[240];
+    char text[240], what[CALLED];
     va_list args;
 
     va_start(args, format);
     ln__vformat(text, sizeof text, format, args);
     va_end(args);
-    return ln__onnx_fail(err, status, onnx, "%s '" LN__CUT "' %s", s->owner, s->name, text);
+    return ln__onnx_fail(err, status, onnx, "%s %s", called(what, s), text);
 }
 
 /* Elements by the dims, if they and their bytes can be counted. */
@@ -313,11 +321,12 @@ static bool has_nan(const uint8_t *data, size_t elements)
 
 static ln_status place_data(ln__onnx_tensor *out, ln__onnx *onnx, source *s, const ln__field *message, size_t elements, ln_error *err)
 {
+    char what[CALLED];
     ln_status st = LN_OK;
 
     if (s->external) {
         out->external_size = elements * types[s->type].size;
-        st = ln__external_open(&out->external, onnx, s->name, s->location, s->offset, out->external_size, err);
+        st = ln__external_open(&out->external, onnx, called(what, s), s->location, s->offset, out->external_size, err);
         if (st < 0)
             return st;
         s->raw = out->external;

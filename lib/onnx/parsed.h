@@ -96,6 +96,9 @@ struct ln__onnx {
 
 /* "file: ..." with the message cut short. */
 ln_status ln__onnx_fail(ln_error *err, ln_status status, const ln__onnx *onnx, const char *format, ...) LN__PRINTF(4, 5);
+/* "node 57 'conv5' (Conv)" */
+enum { LN__NODE_TEXT = 128 };
+const char *ln__onnx_node_text(char out[LN__NODE_TEXT], const ln__onnx *onnx, const ln__onnx_node *node);
 /* "file: node 57 'conv5' (Conv): ..." */
 ln_status ln__onnx_node_fail(ln_error *err, ln_status status, const ln__onnx *onnx, const ln__onnx_node *node,
                              const char *format, ...) LN__PRINTF(5, 6);
@@ -110,14 +113,14 @@ ln_status ln__onnx_text(const char **out, ln__onnx *onnx, const ln__field *field
 
 /* parse_node.c */
 ln_status ln__parse_node(ln__onnx_node *out, ln__onnx *onnx, int32_t index, const ln__field *field, ln_error *err);
-/* parse_tensor.c; `owner` for messages: "initializer", "attribute 'value'". */
+/* parse_tensor.c; `owner` for messages: "initializer", "node 57 'c' (Constant): attribute 'value'". */
 ln_status ln__parse_tensor(ln__onnx_tensor *out, ln__onnx *onnx, const ln__field *field, const char *owner, ln_error *err);
 /* parse_graph.c */
 ln_status ln__parse_graph(ln__onnx *onnx, ln_error *err);
 /* check_graph.c: every name is made once and before it is used; sorts. */
 ln_status ln__check_graph(ln__onnx *onnx, ln_error *err);
-/* external.c */
-ln_status ln__external_open(const uint8_t **out, ln__onnx *onnx, const char *tensor, const char *location,
+/* external.c; `owner` of the data for messages: "initializer 'w'". */
+ln_status ln__external_open(const uint8_t **out, ln__onnx *onnx, const char *owner, const char *location,
                             uint64_t offset, uint64_t length, ln_error *err);
 
 /* Bytes of one element as stored; 0: a type that is not read. */
