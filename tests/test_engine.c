@@ -383,6 +383,33 @@ START_TEST(pooling)
 }
 END_TEST
 
+/* Channel 0 has nothing else in its first window, channel 1 + i one in the i-th place of the last. */
+START_TEST(largest_of_a_window_with_nan_is_nan)
+{
+    static const int64_t blocks[] = { 1, 8, 16 };
+    for (size_t i = 0; i < LN__COUNT(blocks); i++) {
+        float x[16 * 16], y[16 * 4];
+        ln__view vx = { x, 1, 16, 16, blocks[i] }, vy = { y, 1, 16, 4, blocks[i] };
+        ln__job job = { .x = x, .y = y, .gx = ln__grid_of(&vx), .gy = ln__grid_of(&vy), .kernel = { 1, 2, 2 }, .stride = { 1, 2, 2 },
+                        .dilation = { 1, 1, 1 }, .in = { 1, 4, 4 }, .out = { 1, 2, 2 } };
+        for (int64_t c = 0; c < 16; c++)
+            for (int64_t p = 0; p < 16; p++) {
+                bool first = p % 4 < 2 && p / 4 < 2;
+                bool odd = c == 0 ? first : p == 10 + (c - 1) % 2 + (c - 1) / 2 * 4 && c < 5;
+                x[(c / blocks[i] * 16 + p) * blocks[i] + c % blocks[i]] = odd ? NAN : -2.0F;
+            }
+        ln__kernel_pool(&job, 0, 1);
+        for (int64_t c = 0; c < 16; c++)
+            for (int64_t p = 0; p < 4; p++) {
+                float got = y[(c / blocks[i] * 4 + p) * blocks[i] + c % blocks[i]];
+                bool odd = c == 0 ? p == 0 : p == 3 && c < 5;
+                ck_assert_msg(odd ? isnan(got) : got == -2.0F, "block %d, channel %d, window %d: %g", (int)blocks[i], (int)c, (int)p,
+                              (double)got);
+            }
+    }
+}
+END_TEST
+
 START_TEST(means_classifier_and_softmax)
 {
     static const int64_t channels[] = { 32, 20 };
@@ -730,6 +757,7 @@ int main(void)
     c = tcase_create("our kernels");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, pooling);
+    tcase_add_test(c, largest_of_a_window_with_nan_is_nan);
     tcase_add_test(c, binaries_on_maps);
     tcase_add_test(c, constants_by_first_dimension_and_channel);
     tcase_add_test(c, binaries_on_maps_of_a_rank_less);

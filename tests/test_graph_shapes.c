@@ -156,6 +156,10 @@ START_TEST(numbers_refused)
     REFUSED(LN_E_FORMAT, "a bias of shape [3]", NODE(g, MATMUL, a, build_f32(g, zeros, DIMS(256, 2)), build_f32(g, zeros, DIMS(3))));
     REFUSED(LN_E_FORMAT, "scale has shape [3]; 4", NODE(g, BATCHNORM, x, build_f32(g, zeros, DIMS(3)), build_f32(g, zeros, DIMS(4)),
             build_f32(g, zeros, DIMS(4)), build_f32(g, zeros, DIMS(4))));
+    REFUSED(LN_E_FORMAT, "variance of channel 2 is -1;", NODE(g, BATCHNORM, x, build_f32(g, zeros, DIMS(4)), build_f32(g, zeros, DIMS(4)),
+            build_f32(g, zeros, DIMS(4)), build_f32(g, F32S(1, 0, -1, 0), DIMS(4)))->u.batchnorm.epsilon = 1e-3f);
+    REFUSED(LN_E_FORMAT, "with epsilon (0)", NODE(g, BATCHNORM, x, build_f32(g, zeros, DIMS(4)), build_f32(g, zeros, DIMS(4)),
+            build_f32(g, zeros, DIMS(4)), build_f32(g, zeros, DIMS(4)))->u.batchnorm.epsilon = 0.0f);
     REFUSED(LN_E_FORMAT, "scales must be one positive", NODE(g, RESIZE, x, LN__NO_VALUE, build_f32(g, F32S(1, 1, 0, 1), DIMS(4))));
     REFUSED(LN_E_FORMAT, "either scales or sizes", NODE(g, RESIZE, x));
     REFUSED(LN_E_LIMIT, "limit", NODE(g, RESIZE, x, LN__NO_VALUE, build_f32(g, F32S(1, 1, 1e5f, 1e5f), DIMS(4))));

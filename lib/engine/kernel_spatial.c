@@ -50,7 +50,7 @@ LN__INLINE void pool_any(const ln__job *j, const float *x, float *y, const place
                 const float *line = window_line(j, x, at, d, h);
                 for (int64_t w = at->first[2]; w < at->end[2]; w++) {
                     float v = line[w * step + l];
-                    sum = j->average ? sum + v : v > sum ? v : sum;
+                    sum = j->average ? sum + v : v > sum || v != v ? v : sum;
                 }
             }
         y[l] = sum * share;
@@ -58,7 +58,8 @@ LN__INLINE void pool_any(const ln__job *j, const float *x, float *y, const place
 }
 
 #if defined(__GNUC__)
-/* Sums stay in a register: left to arrays, compilers keep them in memory. */
+/* Sums stay in a register: left to arrays, compilers keep them in memory. NaN, which is not greater, is kept
+ * beside the largest, so that no step waits for more than one comparison. */
 typedef float f8 __attribute__((vector_size(32)));
 typedef int32_t i8 __attribute__((vector_size(32)));
 typedef float f16 __attribute__((vector_size(64)));
@@ -68,7 +69,7 @@ typedef int32_t i16 __attribute__((vector_size(64)));
     LN__INLINE void name(const ln__job *j, const float *x, float *y, const place *at, float share) \
     {                                                                                            \
         int64_t step = j->gx.pixel_step * j->dilation[2];                                        \
-        fv sum = { 0 }, v;                                                                       \
+        fv sum = { 0 }, odd = { 0 }, v;                                                          \
         if (!(average))                                                                          \
             sum = sum - INFINITY;                                                                \
         for (int64_t d = at->first[0]; d < at->end[0]; d++)                                      \
@@ -79,12 +80,13 @@ typedef int32_t i16 __attribute__((vector_size(64)));
                     if (average) {                                                               \
                         sum += v;                                                                \
                     } else {                                                                     \
-                        iv more = v > sum;                                                       \
+                        iv more = v > sum, even = v == v;                                        \
                         sum = (fv)((more & (iv)v) | (~more & (iv)sum));                          \
+                        odd = (fv)((even & (iv)odd) | (~even & (iv)v));                          \
                     }                                                                            \
                 }                                                                                \
             }                                                                                    \
-        sum = sum * share;                                                                       \
+        sum = (average) ? sum * share : sum + odd;                                               \
         memcpy(y, &sum, sizeof sum);                                                             \
     }
 POOL_VECTOR(mean_8, f8, i8, true)

@@ -44,7 +44,7 @@ ln_status ln__node_fail(ln_error *err, ln_status status, const ln__graph *graph,
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    ln__vformat(text, sizeof text, format, args);
     va_end(args);
     status = ln__fail(err, status, "%.160s: node %d '%.80s' (%.40s): %s", graph->file, (int)node->index,
                       node->name != NULL ? node->name : "", node->type != NULL ? node->type : "?", text);

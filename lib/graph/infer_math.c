@@ -84,6 +84,10 @@ ln_status ln__infer_batchnorm(const ln__infer *c)
     for (int32_t i = 1; i < 5; i++)
         if ((st = ln__need_vector(c, i, what[i], c->in[0]->dim[1])) < 0)
             return st;
+    for (int64_t i = 0; i < c->in[0]->dim[1]; i++)      /* its root divides */
+        if (!(ln__tensor_float(c->in[4], i) + c->node->u.batchnorm.epsilon > 0.0f))
+            return LN__REFUSE(c, LN_E_FORMAT, "variance of channel %lld is %g; with epsilon (%g) it must be above 0", (long long)i,
+                              (double)ln__tensor_float(c->in[4], i), (double)c->node->u.batchnorm.epsilon);
     same_as(c, c->in[0]);
     return LN_OK;
 }
