@@ -578,9 +578,11 @@ START_TEST(slices_splits_and_padding)
     ln__node *c = NODE(g, CONCAT, conv(split->out[0], 16, 16, 1, 1, 1)->out[0], conv(split->out[2], 4, 7, 1, 1, 1)->out[0]);
     c->u.axis.axis = 1;
     ln__node *a = conv(c->out[0], 23, 6, 1, 1, 1), *b = conv(spread->out[0], 19, 6, 1, 1, 1);
-    ln__node *fa = NODE(g, FLATTEN, a->out[0]), *fb = NODE(g, FLATTEN, b->out[0]);
-    fa->u.axis.axis = fb->u.axis.axis = 1;
-    ln__node *all = NODE(g, CONCAT, fa->out[0], fb->out[0]);
+    ln__node *edge = NODE(g, SLICE, b->out[0], build_i64(g, I64S(-100), 1), build_i64(g, I64S(INT64_MIN), 1), build_i64(g, I64S(3), 1),
+                          build_i64(g, I64S(-2), 1));
+    ln__node *fa = NODE(g, FLATTEN, a->out[0]), *fb = NODE(g, FLATTEN, b->out[0]), *fe = NODE(g, FLATTEN, edge->out[0]);
+    fa->u.axis.axis = fb->u.axis.axis = fe->u.axis.axis = 1;
+    ln__node *all = NODE(g, CONCAT, fa->out[0], fb->out[0], fe->out[0]);
     all->u.axis.axis = 1;
     check_graph(all->out[0]);
 }

@@ -350,6 +350,9 @@ START_TEST(moves)
     n = NODE(g, SLICE, x, build_i64(g, I64S(10, -1), 2), build_i64(g, I64S(-100, INT64_MIN), 2),
              build_i64(g, I64S(0, -1), 2), build_i64(g, I64S(-1, -2), 2));
     EXPECT(n->out[0], DIMS(2, 2), 0, 6, 4, 3, 1);
+    n = NODE(g, SLICE, x, build_i64(g, I64S(-9, -9), 2), build_i64(g, I64S(INT64_MIN, 2), 2), build_i64(g, I64S(0, 1), 2),
+             build_i64(g, I64S(-1, 1), 2));     /* a start below the first is the first, whatever the step */
+    EXPECT(n->out[0], DIMS(1, 2), 0, 1, 2);
     n = NODE(g, SLICE, x, build_i64(g, I64S(1), 1), build_i64(g, I64S(INT64_MAX), 1), build_i64(g, I64S(1), 1));
     EXPECT(n->out[0], DIMS(2, 2), 0, 2, 3, 5, 6);
     n = NODE(g, DEPTH_TO_SPACE, one_to(8, DIMS(1, 8, 1, 1)));

@@ -55,32 +55,27 @@ bool ln__is_constant(const ln__shapes *shapes, int32_t value)
     return value != LN__NO_VALUE && shapes->of[value].data;
 }
 
+enum { MOST_IN = 5 };           /* of a slice */
+
+/* A node's inputs as graph/ resolves them. */
+static void inputs(const ln__tensor *in[MOST_IN], const ln__node *node, const ln__shapes *shapes)
+{
+    for (int32_t i = 0; i < node->n_in && i < MOST_IN; i++)
+        in[i] = node->in[i] == LN__NO_VALUE ? NULL : &shapes->of[node->in[i]];
+}
+
 bool ln__reduces_pixels(const ln__node *node, const ln__shapes *shapes)
 {
-    const ln__tensor *x = &shapes->of[node->in[0]];
-    bool reduced[LN__MAX_RANK] = { false };
-    int64_t axes[LN__MAX_RANK];
-    int32_t n = node->u.reduce.n_axes;
+    const ln__tensor *in[MOST_IN], *x = &shapes->of[node->in[0]];
+    bool reduced[LN__MAX_RANK];
 
+    inputs(in, node, shapes);
     if (x->rank < 3 || x->rank > 5 || x->dtype != LN__F32
-        || (node->u.reduce.kind != LN__MEAN && node->u.reduce.kind != LN__SUM && node->u.reduce.kind != LN__MAX))
+        || (node->u.reduce.kind != LN__MEAN && node->u.reduce.kind != LN__SUM && node->u.reduce.kind != LN__MAX)
+        || !ln__reduce_mask(reduced, node, in))
         return false;
-    if (node->n_in > 1 && node->in[1] != LN__NO_VALUE) {
-        const ln__tensor *given = &shapes->of[node->in[1]];
-        int64_t count;
-        if (!given->data || !ln__tensor_elements(given, &count) || count > LN__MAX_RANK)
-            return false;
-        n = (int32_t)count;
-        memcpy(axes, given->data, (size_t)n * sizeof axes[0]);
-    } else {
-        memcpy(axes, node->u.reduce.axes, sizeof axes);
-    }
-    for (int32_t i = 0; i < n; i++)
-        reduced[axes[i] < 0 ? axes[i] + x->rank : axes[i]] = true;
-    if (reduced[0] || reduced[1])
-        return false;
-    for (int32_t i = 2; i < x->rank; i++)
-        if (!reduced[i])
+    for (int32_t i = 0; i < x->rank; i++)
+        if (reduced[i] != (i >= 2))
             return false;
     return true;
 }
@@ -133,13 +128,6 @@ int32_t ln__binary_form(const ln__node *node, const ln__shapes *shapes, int32_t 
     return LN__BINARY_SLOW;
 }
 
-static int64_t number(const ln__tensor *t, int64_t i)
-{
-    int64_t v;
-    memcpy(&v, (const char *)t->data + (size_t)i * sizeof v, sizeof v);
-    return v;
-}
-
 /* Views always have three pixel dimensions in jobs; missing ones are 1. */
 static void job_sizes(ln__job *job, const ln__tensor *x, const ln__tensor *y)
 {
@@ -161,63 +149,37 @@ static bool window_ranks(const ln__tensor *x, const ln__tensor *y)
 
 bool ln__window_of_slice(ln__job *job, const ln__node *node, const ln__shapes *shapes)
 {
-    const ln__tensor *x = &shapes->of[node->in[0]], *y = &shapes->of[node->out[0]];
-    const ln__tensor *starts = &shapes->of[node->in[1]];
-    const ln__tensor *axes = node->n_in > 3 && node->in[3] != LN__NO_VALUE ? &shapes->of[node->in[3]] : NULL;
-    const ln__tensor *steps = node->n_in > 4 && node->in[4] != LN__NO_VALUE ? &shapes->of[node->in[4]] : NULL;
-    int64_t n;
+    const ln__tensor *in[MOST_IN], *x = &shapes->of[node->in[0]], *y = &shapes->of[node->out[0]];
+    ln__slice_range range;
 
-    if (!window_ranks(x, y) || !starts->data || (axes && !axes->data) || (steps && !steps->data)
-        || !ln__tensor_elements(starts, &n))
+    inputs(in, node, shapes);
+    if (!window_ranks(x, y) || !ln__slice_resolve(&range, in, node->n_in))
         return false;
     job_sizes(job, x, y);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t axis = axes ? number(axes, i) : i, step = steps ? number(steps, i) : 1;
-        axis += axis < 0 ? x->rank : 0;
-        int64_t size = x->dim[axis], start = number(starts, i);
-        start += start < 0 ? size : 0;
-        start = step > 0 ? LN__MIN(LN__MAX(start, 0), size) : LN__MIN(LN__MAX(start, 0), size - 1);
-        if (axis == 0) {
-            if (start != 0 || step != 1 || y->dim[0] != x->dim[0])
-                return false;
-        } else if (axis == 1) {
-            job->channel_begin = start;
-            job->channel_step = step;
-        } else {
-            job->begin[axis - 2 + 5 - x->rank] = -start;
-            job->stride[axis - 2 + 5 - x->rank] = step;
-        }
+    job->channel_begin = range.start[1];
+    job->channel_step = range.step[1];
+    for (int32_t d = 2; d < x->rank; d++) {
+        job->begin[d - 2 + 5 - x->rank] = -range.start[d];
+        job->stride[d - 2 + 5 - x->rank] = range.step[d];
     }
-    return true;
+    return range.start[0] == 0 && range.step[0] == 1 && range.count[0] == x->dim[0];
 }
 
 bool ln__window_of_pad(ln__job *job, const ln__node *node, const ln__shapes *shapes)
 {
-    const ln__tensor *x = &shapes->of[node->in[0]], *y = &shapes->of[node->out[0]];
-    const ln__tensor *pads = &shapes->of[node->in[1]];
-    const ln__tensor *value = node->n_in > 2 && node->in[2] != LN__NO_VALUE ? &shapes->of[node->in[2]] : NULL;
-    const ln__tensor *axes = node->n_in > 3 && node->in[3] != LN__NO_VALUE ? &shapes->of[node->in[3]] : NULL;
-    int64_t n;
+    const ln__tensor *in[MOST_IN], *x = &shapes->of[node->in[0]], *y = &shapes->of[node->out[0]];
+    ln__pad_range range;
 
-    if (node->u.pad.mode != LN__PAD_CONSTANT || !window_ranks(x, y) || !pads->data
-        || (value && !value->data) || (axes && !axes->data) || !ln__tensor_elements(pads, &n))
+    inputs(in, node, shapes);
+    if (node->u.pad.mode != LN__PAD_CONSTANT || !window_ranks(x, y) || !ln__pad_resolve(&range, in, node->n_in))
         return false;
     job_sizes(job, x, y);
-    if (value)
-        memcpy(&job->fill, value->data, sizeof job->fill);
-    for (int64_t i = 0; i < n / 2; i++) {
-        int64_t axis = axes ? number(axes, i) : i, begin = number(pads, i);
-        axis += axis < 0 ? x->rank : 0;
-        if (axis == 0) {
-            if (begin != 0 || y->dim[0] != x->dim[0])
-                return false;
-        } else if (axis == 1) {
-            job->channel_begin = -begin;
-        } else {
-            job->begin[axis - 2 + 5 - x->rank] = begin;
-        }
-    }
-    return true;
+    if (node->n_in > 2 && in[2])
+        memcpy(&job->fill, in[2]->data, sizeof job->fill);
+    job->channel_begin = -range.begin[1];
+    for (int32_t d = 2; d < x->rank; d++)
+        job->begin[d - 2 + 5 - x->rank] = range.begin[d];
+    return range.begin[0] == 0 && range.end[0] == 0;
 }
 
 bool ln__split_is_window(const ln__node *node, const ln__shapes *shapes)

@@ -119,6 +119,14 @@ struct ln__node;
 bool ln__node_window(ln__window *window, int64_t *out, const struct ln__node *node,
                      const ln__tensor *x, const ln__tensor *weights);
 
+/* What the inputs of a node (in[], NULL: absent) come to: of REDUCE which dimensions, of SLICE and PAD where
+ * each dimension begins and ends. False where they are no lists of one length, or an axis is out of range or given twice. */
+bool ln__reduce_mask(bool *mask, const struct ln__node *node, const ln__tensor *const *in);
+typedef struct ln__slice_range { int64_t start[LN__MAX_RANK], step[LN__MAX_RANK], count[LN__MAX_RANK]; } ln__slice_range;
+bool ln__slice_resolve(ln__slice_range *out, const ln__tensor *const *in, int32_t n_in);
+typedef struct ln__pad_range { int64_t begin[LN__MAX_RANK], end[LN__MAX_RANK]; } ln__pad_range;
+bool ln__pad_resolve(ln__pad_range *out, const ln__tensor *const *in, int32_t n_in);
+
 /* What a convolution or matrix product does to its result, in order. */
 typedef struct ln__post {
     enum { LN__POST_UNARY, LN__POST_ADD } kind;

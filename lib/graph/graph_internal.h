@@ -62,12 +62,6 @@ bool    ln__next_index(int64_t *index, const int64_t *dim, int32_t rank);
 
 /* ---- Resolved parameters, used when shapes are inferred and when evaluating ------ */
 
-/* mask[d]: dimension d is reduced. False: an axis is out of range or given twice. */
-bool ln__reduce_mask(bool *mask, const ln__node *node, const ln__tensor *const *in);
-typedef struct ln__slice_range { int64_t start[LN__MAX_RANK], step[LN__MAX_RANK], count[LN__MAX_RANK]; } ln__slice_range;
-bool ln__slice_resolve(ln__slice_range *out, const ln__tensor *const *in, int32_t n_in);
-typedef struct ln__pad_range { int64_t begin[LN__MAX_RANK], end[LN__MAX_RANK]; } ln__pad_range;
-bool ln__pad_resolve(ln__pad_range *out, const ln__tensor *const *in, int32_t n_in);
 /* Scale and region of interest per dimension, and output sizes. */
 typedef struct ln__resize_scale { float scale[LN__MAX_RANK], width[LN__MAX_RANK], from[LN__MAX_RANK], to[LN__MAX_RANK]; bool touched[LN__MAX_RANK]; } ln__resize_scale;
 bool ln__resize_resolve(ln__resize_scale *out, ln__tensor *type, const ln__node *node,

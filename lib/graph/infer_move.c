@@ -136,18 +136,18 @@ ln_status ln__infer_split(const ln__infer *c)
     return LN_OK;
 }
 
-/* The numbers of one dimension: ONNX clamps like Python, -1 after clamping
- * meaning "before the first" where the step is negative. */
+/* The numbers of one dimension: ONNX clamps like Python, but a start below the first element is the first; an
+ * end of -1 after clamping means "before the first" where the step is negative. */
 static bool slice_dimension(int64_t start, int64_t end, int64_t step, int64_t dim, int64_t *from, int64_t *count)
 {
     if (step == 0 || step == INT64_MIN)
         return false;
     if (start < 0)
-        start = start < -dim ? -1 : start + dim;
+        start = LN__MAX(start, -dim) + dim;
     if (end < 0)
         end = end < -dim ? -1 : end + dim;
     if (step > 0) {
-        start = LN__MIN(LN__MAX(start, 0), dim);
+        start = LN__MIN(start, dim);
         end = LN__MIN(LN__MAX(end, 0), dim);
         *count = end > start ? (end - start - 1) / step + 1 : 0;
     } else {
