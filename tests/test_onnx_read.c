@@ -296,9 +296,10 @@ END_TEST
 START_TEST(refusals_name_node_and_reason)
 {
     ln_error err = { 0, 0, "" };
-    ln__buffer attrs;
+    ln__buffer attrs, two;
 
     ln__buffer_init(&attrs, &plain);
+    ln__buffer_init(&two, &plain);
     ck_assert_int_eq(read_operator(13, "NonMaxSuppression", "x", "y", NULL, &err), LN_E_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(err.text, "node 0 'y' (NonMaxSuppression)"));
     ck_assert_int_eq(read_operator(13, "HardSwish", "x", "y", NULL, &err), LN_E_UNSUPPORTED);
@@ -312,6 +313,12 @@ START_TEST(refusals_name_node_and_reason)
     put_attr_text(&attrs, "mode", "sideways");
     ck_assert_int_eq(read_operator(10, "Pad", "x", "y", &attrs, &err), LN_E_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(err.text, "sideways"));
+    ln__put_text(&two, 1, "value");
+    put_floats(&two, "a", 0, NULL, (const float[]){ 1.0f });
+    put_floats(&two, "b", 0, NULL, (const float[]){ 2.0f });
+    put_message(&attrs, 5, &two);
+    ck_assert_int_eq(read_operator(13, "Constant", "", "y", &attrs, &err), LN_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.text, "two tensors"));
     ck_assert_int_eq(read_operator(6, "Dropout", "x", "y", NULL, &err), LN_E_UNSUPPORTED);
     ck_assert_int_eq(read_operator(13, "Relu", "x x", "y", NULL, &err), LN_E_FORMAT);
     ck_assert_ptr_nonnull(strstr(err.text, "2 inputs"));

@@ -240,43 +240,65 @@ START_TEST(what_cannot_be_saved)
 }
 END_TEST
 
-START_TEST(external_data_comes_in)
+/* A tensor [2] whose data lies in data0.onnx, as field 5 of a graph or an attribute. */
+static void put_outside(ln__buffer *to, const char *name, const char *offset)
 {
-    static const float weights[] = { 9.0f, 1.5f, -2.0f };
-    static const int64_t x[] = { 2 };
-    ln_error err = { 0, 0, "" };
-    ln__buffer graph, model, t, entry;
-    char path[256], data[256], saved[256];
-    ln__onnx *onnx, *again;
-    ln__onnx_edit *edit;
-    ln__graph *g;
-    const ln__tensor *c;
-    FILE *f;
+    ln__buffer t, entry;
 
-    ln__buffer_init(&graph, &plain);
-    ln__buffer_init(&model, &plain);
     ln__buffer_init(&t, &plain);
     ln__buffer_init(&entry, &plain);
     ln__put_int(&t, 1, 2);
     ln__put_int(&t, 2, 1);
-    ln__put_text(&t, 8, "t");
+    ln__put_text(&t, 8, name);
     ln__put_text(&entry, 1, "location");
     ln__put_text(&entry, 2, "data0.onnx");
     put_message(&t, 13, &entry);
     ln__put_text(&entry, 1, "offset");
-    ln__put_text(&entry, 2, "4");
+    ln__put_text(&entry, 2, offset);
     put_message(&t, 13, &entry);
     ln__put_int(&t, 14, 1);
-    put_message(&graph, 5, &t);
-    put_node(&graph, "Add", "x t", "y", NULL);
+    put_message(to, 5, &t);
+}
+
+static void write_outside(const char *path)
+{
+    static const int64_t x[] = { 2 };
+    ln__buffer graph, model, value, attrs;
+    FILE *f = fopen(path, "wb");
+
+    ln__buffer_init(&graph, &plain);
+    ln__buffer_init(&model, &plain);
+    ln__buffer_init(&value, &plain);
+    ln__buffer_init(&attrs, &plain);
+    put_outside(&graph, "t", "4");
+    ln__put_text(&value, 1, "value");
+    put_outside(&value, "", "12");
+    ln__put_int(&value, 20, 4);
+    put_message(&attrs, 5, &value);
+    put_node(&graph, "Constant", "", "c", &attrs);
+    put_node(&graph, "Add", "x t", "s", NULL);
+    put_node(&graph, "Mul", "s c", "y", NULL);
     put_value_info(&graph, 11, "x", 1, 1, x);
     put_value_info(&graph, 12, "y", 1, 1, x);
     put_model(&model, 8, 13, &graph);
-    f = fopen(in_folder(path, "outside", 0), "wb");
     ck_assert_uint_eq(fwrite(model.data, 1, model.size, f), model.size);
     fclose(f);
+    ln__buffer_free(&model);
+}
+
+START_TEST(external_data_comes_in)
+{
+    static const float weights[] = { 9.0f, 1.5f, -2.0f, 0.25f, 8.0f };
+    ln_error err = { 0, 0, "" };
+    char path[256], data[256], saved[256];
+    ln__onnx *onnx, *again;
+    ln__onnx_edit *edit;
+    ln__graph *g;
+    FILE *f;
+
+    write_outside(in_folder(path, "outside", 0));
     f = fopen(in_folder(data, "data", 0), "wb");
-    ck_assert_uint_eq(fwrite(weights, 4, 3, f), 3);
+    ck_assert_uint_eq(fwrite(weights, 4, 5, f), 5);
     fclose(f);
     onnx = load(path);
     ck_assert_int_eq(ln__onnx_edit_new(&edit, onnx, &err), LN_OK);
@@ -286,11 +308,10 @@ START_TEST(external_data_comes_in)
     unlink(data);
     again = load(saved);
     ck_assert_int_eq(ln__onnx_graph(&g, again, NULL, 0, &err), LN_OK);
-    c = g->values[ln__graph_find(g, "t")].constant;
-    ck_assert_mem_eq(c->data, weights + 1, 8);
+    ck_assert_mem_eq(g->values[ln__graph_find(g, "t")].constant->data, weights + 1, 8);
+    ck_assert_mem_eq(g->values[ln__graph_find(g, "c")].constant->data, weights + 3, 8);
     ln__graph_free(g);
     ln__onnx_free(again);
-    ln__buffer_free(&model);
     unlink(path);
     unlink(saved);
 }

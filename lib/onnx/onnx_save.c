@@ -173,54 +173,97 @@ static ln_status check_names(save *s, ln_error *err)
 
 /* ---- Fields of GraphProto ------------------------------------------------------------------ */
 
+static void put_text(save *s, pieces *to, uint32_t number, const char *text)
+{
+    ln__buffer field;
+
+    ln__buffer_init(&field, &s->onnx->ctx);
+    ln__put_text(&field, number, text);
+    put_buffer(s, to, &field);
+}
+
+/* A message of what was gathered, which is freed. */
+static void put_message(save *s, pieces *to, uint32_t number, pieces *body)
+{
+    ln__buffer head;
+
+    ln__buffer_init(&head, &s->onnx->ctx);
+    ln__put_head(&head, number, body->bytes);
+    put_buffer(s, to, &head);
+    for (size_t i = 0; i < body->count; i++)
+        put(s, to, body->items[i].data, body->items[i].size);
+    ln__free(&s->onnx->ctx, body->items);
+}
+
+/* A TensorProto whose external data comes into the file, of GraphProto or AttributeProto. */
+static void put_external(save *s, pieces *to, const ln__onnx_external_data *external, const ln__field *field)
+{
+    ln__wire wire = ln__wire_make(field->data, field->size);
+    pieces body = { 0 };
+    ln__buffer head;
+    ln__field f;
+
+    while (ln__wire_next(&wire, &f))
+        if (f.key >> 3 != 13 && f.key >> 3 != 14)
+            put(s, &body, f.start, (size_t)(wire.at - f.start));
+    ln__buffer_init(&head, &s->onnx->ctx);
+    ln__put_head(&head, 9, external->size);
+    put_buffer(s, &body, &head);
+    put(s, &body, external->data, external->size);
+    put_message(s, to, 5, &body);
+}
+
+static void put_attribute(save *s, pieces *to, const ln__onnx_attr *a, const ln__field *field, size_t span)
+{
+    ln__wire wire = ln__wire_make(field->data, field->size);
+    pieces body = { 0 };
+    ln__field f;
+
+    if (a->external.data == NULL) {
+        put(s, to, field->start, span);
+        return;
+    }
+    while (ln__wire_next(&wire, &f))
+        if (f.key == LN__WIRE_KEY(5, LN__WIRE_BYTES))
+            put_external(s, &body, &a->external, &f);
+        else
+            put(s, &body, f.start, (size_t)(wire.at - f.start));
+    put_message(s, to, 5, &body);
+}
+
+static bool has_external(const ln__onnx_node *node)
+{
+    for (int32_t i = 0; i < node->n_attrs; i++)
+        if (node->attrs[i].external.data != NULL)
+            return true;
+    return false;
+}
+
 static void put_node(save *s, int32_t index)
 {
     const ln__onnx_node *node = &s->onnx->nodes[index];
     ln__wire outer = ln__wire_make(node->start, node->size), wire;
-    ln__buffer body, whole;
-    int32_t input = 0;
+    int32_t input = 0, attribute = 0;
+    pieces body = { 0 };
     ln__field f;
 
-    if (!has_replacement(s, index)) {
+    if (!has_replacement(s, index) && !has_external(node)) {
         put(s, &s->graph, node->start, node->size);
         return;
     }
     ln__wire_next(&outer, &f);
     wire = ln__wire_make(f.data, f.size);
-    ln__buffer_init(&body, &s->onnx->ctx);
-    ln__buffer_init(&whole, &s->onnx->ctx);
     while (ln__wire_next(&wire, &f)) {
+        size_t span = (size_t)(wire.at - f.start);
         const char *name = f.key == LN__WIRE_KEY(1, LN__WIRE_BYTES) ? replaced_input(s, index, input++) : NULL;
         if (name != NULL)
-            ln__put_text(&body, 1, name);
+            put_text(s, &body, 1, name);
+        else if (f.key == LN__WIRE_KEY(5, LN__WIRE_BYTES))
+            put_attribute(s, &body, &node->attrs[attribute++], &f, span);
         else
-            ln__buffer_put(&body, f.start, (size_t)(wire.at - f.start));
+            put(s, &body, f.start, span);
     }
-    ln__put_bytes(&whole, 1, body.data, body.size);
-    whole.ok = whole.ok && body.ok;
-    ln__buffer_free(&body);
-    put_buffer(s, &s->graph, &whole);
-}
-
-/* External data comes into the file. */
-static void put_external(save *s, const ln__onnx_tensor *t, const ln__field *field)
-{
-    ln__wire wire = ln__wire_make(field->data, field->size);
-    ln__buffer kept, whole;
-    ln__field f;
-
-    ln__buffer_init(&kept, &s->onnx->ctx);
-    ln__buffer_init(&whole, &s->onnx->ctx);
-    while (ln__wire_next(&wire, &f))
-        if (f.key >> 3 != 13 && f.key >> 3 != 14)
-            ln__buffer_put(&kept, f.start, (size_t)(wire.at - f.start));
-    ln__put_head(&kept, 9, t->external_size);
-    ln__put_head(&whole, 5, kept.size + t->external_size);
-    ln__buffer_put(&whole, kept.data, kept.size);
-    whole.ok = whole.ok && kept.ok;
-    ln__buffer_free(&kept);
-    put_buffer(s, &s->graph, &whole);
-    put(s, &s->graph, t->external, t->external_size);
+    put_message(s, &s->graph, 1, &body);
 }
 
 /* A ValueInfoProto copied down to its shape (fields 2, 1, 2): dimension 1 becomes
@@ -313,9 +356,9 @@ static void copy_graph(save *s)
             keep = false;
             break;
         case LN__WIRE_KEY(5, LN__WIRE_BYTES):
-            keep = !o->tensors[tensors].ours && !s->dropped[tensors] && o->tensors[tensors].external == NULL;
+            keep = !o->tensors[tensors].ours && !s->dropped[tensors] && o->tensors[tensors].external.data == NULL;
             if (!o->tensors[tensors].ours && !s->dropped[tensors] && !keep)
-                put_external(s, &o->tensors[tensors], &f);
+                put_external(s, &s->graph, &o->tensors[tensors].external, &f);
             tensors++;
             break;
         case LN__WIRE_KEY(11, LN__WIRE_BYTES):
@@ -383,10 +426,7 @@ static void copy_model(save *s)
             ln__put_int(&made, 1, 4);       /* the first where initializers need not be inputs */
             put_buffer(s, &s->model, &made);
         } else if (f.key == LN__WIRE_KEY(7, LN__WIRE_BYTES)) {
-            ln__put_head(&made, 7, s->graph.bytes);
-            put_buffer(s, &s->model, &made);
-            for (size_t i = 0; i < s->graph.count; i++)
-                put(s, &s->model, s->graph.items[i].data, s->graph.items[i].size);
+            put_message(s, &s->model, 7, &s->graph);
         } else if (f.key != LN__WIRE_KEY(14, LN__WIRE_BYTES) || !is_our_metadata(&f)) {
             put(s, &s->model, f.start, (size_t)(wire.at - f.start));
         }
@@ -458,7 +498,6 @@ ln_status ln__onnx_save(ln__onnx_edit *edit, const char *path, ln_error *err)
     st = lay_out(&s, err);
     if (st == LN_OK)
         st = write_file(&s, path, err);
-    ln__free(&edit->ctx, s.graph.items);
     ln__free(&edit->ctx, s.model.items);
     ln__arena_free(&s.arena);
     return st;

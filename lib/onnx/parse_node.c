@@ -116,6 +116,7 @@ static ln_status fill_tensor(ln__onnx_attr *a, ln__onnx *onnx, const ln__onnx_no
         err->detail = (int32_t)(node - onnx->nodes);
     a->t = tensor.tensor;
     a->elem = tensor.elem;
+    a->external = tensor.external;
     return st;
 }
 
@@ -137,8 +138,9 @@ static ln_status fill_attribute(ln__onnx_attr *a, ln__onnx *onnx, const ln__onnx
         return s->n > INT32_MAX ? attr_fail(err, LN_E_LIMIT, onnx, node, a, "is too long")
              : fill_lists(a, onnx, wire, s->n) ? LN_OK : ln__onnx_nomem(err, onnx);
     case LN__ATTR_TENSOR:
-        return s->n == 0 ? attr_fail(err, LN_E_FORMAT, onnx, node, a, "is a tensor that is missing")
-             : fill_tensor(a, onnx, node, &s->last, err);
+        if (s->n != 1)
+            return attr_fail(err, LN_E_FORMAT, onnx, node, a, s->n == 0 ? "is a tensor that is missing" : "holds two tensors");
+        return fill_tensor(a, onnx, node, &s->last, err);
     case LN__ATTR_GRAPH: case LN__ATTR_GRAPHS:
         return attr_fail(err, LN_E_UNSUPPORTED, onnx, node, a, "is a graph: control flow is not supported");
     default:

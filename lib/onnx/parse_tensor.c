@@ -325,12 +325,12 @@ static ln_status place_data(ln__onnx_tensor *out, ln__onnx *onnx, source *s, con
     ln_status st = LN_OK;
 
     if (s->external) {
-        out->external_size = elements * types[s->type].size;
-        st = ln__external_open(&out->external, onnx, called(what, s), s->location, s->offset, out->external_size, err);
+        out->external.size = elements * types[s->type].size;
+        st = ln__external_open(&out->external.data, onnx, called(what, s), s->location, s->offset, out->external.size, err);
         if (st < 0)
             return st;
-        s->raw = out->external;
-        s->raw_size = out->external_size;
+        s->raw = out->external.data;
+        s->raw_size = out->external.size;
     }
     if (s->raw == NULL && s->type == LN__ONNX_FLOAT && s->runs == 1) {
         s->raw = s->run;

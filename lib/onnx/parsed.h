@@ -26,6 +26,9 @@ enum {
     LN__MOST_ATTRIBUTES = 64, LN__MOST_METADATA = 1 << 16
 };
 
+/* A tensor's bytes in another file; data NULL: in this one. */
+typedef struct ln__onnx_external_data { const uint8_t *data; size_t size; } ln__onnx_external_data;
+
 typedef struct ln__onnx_attr {
     const char *name;
     int32_t type;
@@ -34,6 +37,7 @@ typedef struct ln__onnx_attr {
     const char *s; size_t s_size;       /* view */
     const int64_t *ints; const float *floats; int32_t n;
     ln__tensor t; int32_t elem;         /* of a tensor: as stored */
+    ln__onnx_external_data external;
 } ln__onnx_attr;
 
 typedef struct ln__onnx_node {
@@ -49,7 +53,7 @@ typedef struct ln__onnx_tensor {
     const char *name;
     ln__tensor tensor;
     int32_t elem;               /* LN__ONNX_*, as stored */
-    const uint8_t *external; size_t external_size;  /* bytes in another file; NULL: in this one */
+    ln__onnx_external_data external;
     bool ours;
 } ln__onnx_tensor;
 
