@@ -19,7 +19,7 @@ static void teardown(void)
     ln__graph_free(g);
 }
 
-static const float zeros[2048];
+static const float zeros[4096];
 
 static ln__node *conv(int64_t channels, int64_t kernel)
 {
@@ -235,16 +235,120 @@ START_TEST(what_takes_one_row_only)
 }
 END_TEST
 
+static int32_t reshaped(int32_t v, const int64_t *shape, int64_t n)
+{
+    return NODE(g, RESHAPE, v, build_i64(g, shape, n))->out[0];
+}
+
+static int32_t turned(int32_t v, const int64_t *perm, int32_t n)
+{
+    ln__node *node = NODE(g, TRANSPOSE, v);
+
+    node->u.transpose.n_perm = n;
+    memcpy(node->u.transpose.perm, perm, (size_t)n * sizeof *perm);
+    return node->out[0];
+}
+
+static int32_t along(ln__op op, int32_t v, int64_t axis)
+{
+    ln__node *node = build_node(g, op, "Along", IDS(v), 1);
+
+    if (op == LN__REDUCE) {
+        node->u.reduce.n_axes = 1;
+        node->u.reduce.axes[0] = axis;
+    } else if (op == LN__NORM) {
+        node->u.norm.axis = axis;
+    } else {
+        node->u.softmax.axis = axis;
+    }
+    return node->out[0];
+}
+
+static int32_t product(int32_t a, int32_t b)
+{
+    return NODE(g, MATMUL, a, b)->out[0];
+}
+
+#define MIXED(...) do { g->n_nodes = 0; (void)(__VA_ARGS__); build_refused(g, 2, LN_E_UNSUPPORTED, "across the rows"); } while (0)
+#define KEPT(rows, shape, ...) do { g->n_nodes = 0; int32_t kept = (__VA_ARGS__); expect_shape(kept, (rows), (shape)); } while (0)
+
 START_TEST(what_mixes_rows)
 {
-    ln__node *n = NODE(g, REDUCE, x);
+    int32_t flat, w = build_f32(g, zeros, DIMS(256, 2)), one = build_i64(g, I64S(1), 1);
+    ln__node *n;
 
-    n->u.reduce.n_axes = 1;
-    build_refused(g, 2, LN_E_UNSUPPORTED, "across the rows");
-    g->n_nodes = 0;
-    n = NODE(g, GATHER, x, build_i64(g, I64S(0), 1));
-    build_refused(g, 2, LN_E_UNSUPPORTED, "across the rows");
-    expect_shape(n->out[0], 1, "[1, 4, 8, 8]");
+    MIXED(along(LN__REDUCE, x, 0));
+    MIXED(NODE(g, GATHER, x, build_i64(g, I64S(0), 1))->out[0]);
+    KEPT(1, "[1, 4, 8, 8]", NODE(g, GATHER, x, build_i64(g, I64S(0), 1))->out[0]);
+    MIXED(n = NODE(g, CONCAT, x, x), n->u.axis.axis = 0);
+    MIXED(NODE(g, TILE, x, build_i64(g, I64S(2, 1, 1, 1), 4)));
+    MIXED(NODE(g, SLICE, x, build_i64(g, I64S(1), 1), build_i64(g, I64S(9), 1)));
+    MIXED(NODE(g, SLICE, x, build_i64(g, I64S(-1), 1), build_i64(g, I64S(-9), 1), build_i64(g, I64S(0), 1), build_i64(g, I64S(-1), 1)));
+    MIXED(NODE(g, PAD, x, build_i64(g, I64S(1, 0, 0, 0, -1, 0, 0, 0), 8)));
+    /* Elsewhere than in dimension 0. */
+    MIXED(along(LN__REDUCE, reshaped(x, I64S(-1), 1), 0));
+    MIXED(along(LN__SOFTMAX, turned(reshaped(x, I64S(-1, 256), 2), I64S(1, 0), 2), 1));
+    MIXED(along(LN__NORM, turned(x, I64S(1, 0, 2, 3), 4), 1));
+    MIXED(along(LN__REDUCE, reshaped(x, I64S(-1, 64), 2), 0));
+    MIXED(product(w, reshaped(x, I64S(2, -1), 2)));
+    MIXED(flat = reshaped(x, I64S(-1, 256), 2), product(flat, turned(flat, I64S(1, 0), 2)));
+    MIXED(flat = reshaped(x, I64S(-1, 256), 2), product(turned(flat, I64S(1, 0), 2), flat));
+    MIXED(flat = reshaped(x, I64S(-1, 1, 256), 3), NODE(g, BINARY, flat, turned(flat, I64S(1, 0, 2), 3)));
+    MIXED(n = NODE(g, POOL, turned(x, I64S(2, 3, 0, 1), 4)), n->u.pool.average = true);
+    MIXED(NODE(g, LRN, turned(x, I64S(1, 0, 2, 3), 4))->u.lrn.size = 3);
+    MIXED(n = NODE(g, UNSQUEEZE, x, build_i64(g, I64S(0), 1)), NODE(g, GATHER, n->out[0], one)->u.axis.axis = 1);
+}
+END_TEST
+
+START_TEST(rows_are_followed_elsewhere)
+{
+    int32_t a, b, w = build_f32(g, zeros, DIMS(16, 3));
+    ln__node *n;
+
+    /* Turned and back; the columns of a product. */
+    KEPT(2, "[2, 256]", turned(along(LN__SOFTMAX, turned(reshaped(x, I64S(-1, 256), 2), I64S(1, 0), 2), 0), I64S(1, 0), 2));
+    KEPT(2, "[2, 16]", turned(product(build_f32(g, zeros, DIMS(16, 256)), turned(reshaped(x, I64S(-1, 256), 2), I64S(1, 0), 2)), I64S(1, 0), 2));
+    /* Windows are rows for a while. */
+    KEPT(2, "[2, 256]", reshaped(along(LN__SOFTMAX, reshaped(turned(reshaped(x, I64S(-1, 4, 2, 4, 8), 5), I64S(0, 2, 1, 3, 4), 5),
+                                                             I64S(-1, 16, 8), 3), 1), I64S(-1, 256), 2));
+    /* Channels shuffled; attention between channels; tokens before rows, and merged with them. */
+    KEPT(2, "[2, 4, 8, 8]", reshaped(turned(reshaped(x, I64S(-1, 2, 2, 8, 8), 5), I64S(0, 2, 1, 3, 4), 5), I64S(-1, 4, 8, 8), 4));
+    KEPT(2, "[2, 4, 64]", a = reshaped(x, I64S(-1, 4, 64), 3), product(along(LN__SOFTMAX, product(a, turned(a, I64S(0, 2, 1), 3)), 2), a));
+    KEPT(2, "[2, 16, 3]", a = turned(reshaped(x, I64S(-1, 16, 16), 3), I64S(1, 0, 2), 3),
+         turned(reshaped(product(reshaped(a, I64S(-1, 16), 2), w), I64S(16, -1, 3), 3), I64S(1, 0, 2), 3));
+    /* Two values one upon the other. */
+    KEPT(2, "[2, 4, 8, 8]", a = NODE(g, UNSQUEEZE, x, build_i64(g, I64S(0), 1))->out[0], b = NODE(g, UNARY, a)->out[0],
+         n = NODE(g, CONCAT, a, b), n = NODE(g, REDUCE, n->out[0]), n->u.reduce.n_axes = 1, n->out[0]);
+}
+END_TEST
+
+START_TEST(dimension_0_may_hide_rows)
+{
+    int32_t hidden = reshaped(turned(reshaped(x, I64S(-1, 256), 2), I64S(1, 0), 2), I64S(-1, 256), 2);
+    bool row[BUILD_VALUES];
+
+    expect_shape(hidden, 2, "[2, 256]");
+    ck_assert_int_eq(ln__graph_row_values(row, g, NULL), LN_OK);
+    ck_assert(row[x] && !row[hidden]);
+    build_output(g, hidden);
+    build_refused(g, 2, LN_E_UNSUPPORTED, "elsewhere");
+}
+END_TEST
+
+/* Three rows fit into this shape, which is not what one row makes three times. */
+START_TEST(shapes_that_fit_by_chance)
+{
+    int32_t y = build_input(g, "y", DIMS(-1, 6));
+    ln__graph *folded;
+
+    for (int chance = 0; chance < 2; chance++) {
+        g->n_nodes = g->n_outputs = 0;
+        build_output(g, reshaped(along(LN__SOFTMAX, reshaped(y, chance ? I64S(3, -1) : I64S(-1, 2), 2), 1), I64S(-1, 6), 2));
+        expect_shape(g->outputs[0], 3, "[3, 6]");
+        ck_assert_int_eq(ln__graph_fold(&folded, g, NULL, 0, NULL), LN_OK);
+        ck_assert_int_eq(folded->one_row, chance);
+        ln__graph_free(folded);
+    }
 }
 END_TEST
 
@@ -300,6 +404,9 @@ int main(void)
     tcase_add_test(c, a_file_for_one_row_takes_more);
     tcase_add_test(c, what_takes_one_row_only);
     tcase_add_test(c, what_mixes_rows);
+    tcase_add_test(c, rows_are_followed_elsewhere);
+    tcase_add_test(c, dimension_0_may_hide_rows);
+    tcase_add_test(c, shapes_that_fit_by_chance);
     tcase_add_test(c, windows);
     tcase_add_test(c, big_tensors_are_not_counted_wrong);
     suite_add_tcase(s, c);

@@ -3,7 +3,8 @@
  * Shapes are never symbolic: ln__shapes_infer works them out for one concrete
  * number of rows, folding shape arithmetic as plain numbers on the way, and
  * every plan asks for the number it needs. A value carries rows when its first
- * dimension follows that number (ln__graph_row_values).
+ * dimension counts them (ln__graph_row_values); on the way they may lie in other
+ * dimensions (ln__shapes.apart).
  *
  * Everything a graph points at lives in its arena or in the model's file.
  * A graph is immutable once built; passes make a new one. */
@@ -209,6 +210,7 @@ typedef struct ln__shapes {
     ln__arena arena;
     int64_t rows;
     ln__tensor *of;             /* [n_values]; data set where folded or constant; rank -1: value never made */
+    int64_t *apart;             /* [n_values]; element e belongs to row e / apart % rows; 0: to none */
 } ln__shapes;
 
 /* Every value's type for `rows` rows in the first dimension of every F32
@@ -234,7 +236,8 @@ const char *ln__graph_operator(const ln__graph *graph, uint32_t i, uint32_t *cou
 /* One unary on an array, vectorised; x may be y. */
 void ln__unary_apply(ln__unary kind, float a, float b, const float *x, float *y, size_t n);
 
-/* For each value: true if its first dimension is the number of rows. */
+/* For each value: true if its first dimension counts the rows; in a graph for one
+ * row only, if it is 1. */
 ln_status ln__graph_row_values(bool *out, const ln__graph *graph, ln_error *err);
 
 /* ---- Passes: each makes a new graph that shares constants with the old one, which

@@ -11,7 +11,7 @@ typedef struct ln__infer {
     const ln__tensor *const *in;    /* [n_in], NULL: absent; data set where known */
     ln__tensor *out;                /* [n_out], to be filled in */
     int64_t rows;
-    bool in_rows;                   /* the first input's dimension 0 counts rows */
+    int32_t row_axis;               /* the first input's dimension that counts rows, and nothing else; -1: none */
     ln_error *err;
 } ln__infer;
 
@@ -40,8 +40,16 @@ ln_status ln__need_axis(const ln__infer *c, int64_t *axis, int32_t rank);
 ln_status ln__need_ints(const ln__infer *c, int32_t input, int64_t *out, int32_t most, int32_t *n);
 /* Per-channel vector of `length` numbers. */
 ln_status ln__need_vector(const ln__infer *c, int32_t input, const char *what, int64_t length);
-/* Refuses what would mix or take apart rows: an operation on dimension 0 of a row value. */
-ln_status ln__need_rows_kept(const ln__infer *c, bool touches_first);
+
+/* ---- Rows (rows.c) ------------------------------------------------------------ */
+
+/* Where rows are in the node's results, given apart[n_values] of its inputs (ln__shapes);
+ * refuses what works across them. */
+ln_status ln__follow_rows(int64_t *apart, const ln__infer *c);
+/* The dimension that counts rows and nothing else; -1: none. */
+int32_t ln__row_axis(const ln__tensor *t, int64_t apart, int64_t rows);
+/* Two numbers of rows tell what follows them. *three is NULL where only one row can be computed. */
+ln_status ln__shapes_infer_both(ln__shapes **one, ln__shapes **three, const ln__graph *graph, ln_error *err);
 
 /* ---- Tensors ------------------------------------------------------------------ */
 

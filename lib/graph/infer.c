@@ -57,19 +57,11 @@ ln_status ln__need_vector(const ln__infer *c, int32_t input, const char *what, i
                       ln__shape_text(text, c->in[input]), (long long)length);
 }
 
-ln_status ln__need_rows_kept(const ln__infer *c, bool touches_first)
-{
-    if (touches_first && c->in_rows && c->rows > 1)
-        return LN__REFUSE(c, LN_E_UNSUPPORTED, "works across the rows of a batch; only one row at a time can be computed");
-    return LN_OK;
-}
-
 /* ---- The walk ----------------------------------------------------------------------- */
 
 typedef struct walk {
     const ln__graph *graph;
     ln__shapes *shapes;
-    bool *rows;                     /* value's dimension 0 counts rows */
     const ln__tensor **in;
     ln__tensor *out;
     void *scratch; size_t scratch_size;
@@ -109,13 +101,14 @@ static ln_status graph_inputs(walk *w, int64_t rows)
         const ln__graph_input *input = &g->inputs[i];
         const char *name = g->values[input->value].name;
         ln__tensor *t = &w->shapes->of[input->value];
+        bool follows = false;
         int64_t count;
 
         *t = input->type;
         t->data = NULL;
         if (t->rank > 0 && (t->dim[0] == -1 || (t->dim[0] == 1 && g->batch_fixed && t->dtype == LN__F32))) {
             t->dim[0] = rows;
-            w->rows[input->value] = true;
+            follows = true;
         }
         for (int32_t d = 0; d < t->rank && d < LN__MAX_RANK; d++)
             if (t->dim[d] == -1)
@@ -126,6 +119,7 @@ static ln_status graph_inputs(walk *w, int64_t rows)
         if (g->max_bytes != 0 && (uint64_t)count * ln__dtype_size(t->dtype) > g->max_bytes)
             return ln__fail(w->err, LN_E_LIMIT, "%.160s: input '%.80s' takes more than the limit of %llu bytes",
                             g->file, name, (unsigned long long)g->max_bytes);
+        w->shapes->apart[input->value] = follows && count > 0 ? ln__dims_product(t, 1, t->rank) : 0;
     }
     return LN_OK;
 }
@@ -234,21 +228,11 @@ static ln_status fold_node(walk *w, const ln__infer *c)
     return LN_OK;
 }
 
-/* Whether dimension 0 of a result still counts rows: only a Transpose or a Gather
- * can put something else of the same size there. */
-static bool rows_follow(const ln__infer *c, const ln__tensor *out)
-{
-    if (!c->in_rows || out->rank < 1 || out->dim[0] != c->rows || c->node->op == LN__SHAPE)
-        return false;
-    if (c->node->op == LN__TRANSPOSE)
-        return c->node->u.transpose.n_perm > 0 && c->node->u.transpose.perm[0] == 0;
-    return true;
-}
-
 static ln_status infer_node(walk *w, const ln__node *node, int64_t rows)
 {
     const ln__op_entry *entry = ln__op_entry_of(node->op);
-    ln__infer c = { .graph = w->graph, .node = node, .in = w->in, .out = w->out, .rows = rows, .err = w->err };
+    ln__infer c = { .graph = w->graph, .node = node, .in = w->in, .out = w->out, .rows = rows, .row_axis = -1,
+                    .err = w->err };
     ln_status st;
     bool folds;
 
@@ -258,9 +242,9 @@ static ln_status infer_node(walk *w, const ln__node *node, int64_t rows)
         if (v != LN__NO_VALUE && w->shapes->of[v].rank < 0)
             return LN__REFUSE(&c, LN_E_FORMAT, "input %d, '%.80s', is made by no node before it", (int)i,
                               w->graph->values[v].name);
-        if (v != LN__NO_VALUE && w->rows[v])
-            c.in_rows = true;
     }
+    if (node->n_in > 0 && w->in[0] != NULL)
+        c.row_axis = ln__row_axis(w->in[0], w->shapes->apart[node->in[0]], rows);
     for (int32_t i = 0; i < node->n_out; i++)
         w->out[i] = (ln__tensor){ .dtype = LN__F32 };
     if ((st = check_arity(&c, entry)) < 0 || (st = entry->infer(&c)) < 0 || (st = check_posts(w, &c)) < 0)
@@ -268,13 +252,27 @@ static ln_status infer_node(walk *w, const ln__node *node, int64_t rows)
     folds = can_fold(&c);
     if ((st = check_sizes(w, &c, &folds)) < 0)
         return st;
-    if (folds && (st = fold_node(w, &c)) < 0)
+    if ((st = folds ? fold_node(w, &c) : ln__follow_rows(w->shapes->apart, &c)) < 0)
         return st;
-    for (int32_t i = 0; i < node->n_out; i++) {
-        if (node->out[i] == LN__NO_VALUE)
-            continue;
-        w->shapes->of[node->out[i]] = w->out[i];
-        w->rows[node->out[i]] = !folds && rows_follow(&c, &w->out[i]);
+    for (int32_t i = 0; i < node->n_out; i++)
+        if (node->out[i] != LN__NO_VALUE)
+            w->shapes->of[node->out[i]] = w->out[i];
+    return LN_OK;
+}
+
+/* The first is what the network answers. */
+static ln_status check_outputs(const walk *w, int64_t rows)
+{
+    const ln__graph *g = w->graph;
+
+    for (int32_t i = 0; i < g->n_outputs; i++) {
+        int32_t v = g->outputs[i];
+        const ln__tensor *t = &w->shapes->of[v];
+        if (t->rank < 0)
+            return ln__fail(w->err, LN_E_FORMAT, "%.160s: output '%.80s' is made by no node", g->file, g->values[v].name);
+        if (i == 0 && rows > 1 && w->shapes->apart[v] > 0 && ln__row_axis(t, w->shapes->apart[v], rows) != 0)
+            return ln__fail(w->err, LN_E_UNSUPPORTED, "%.160s: output '%.80s' has rows elsewhere than in its first dimension; "
+                            "only one row at a time can be computed", g->file, g->values[v].name);
     }
     return LN_OK;
 }
@@ -289,11 +287,7 @@ static ln_status walk_graph(walk *w, int64_t rows)
     for (int32_t n = 0; n < g->n_nodes; n++)
         if ((st = infer_node(w, &g->nodes[n], rows)) < 0)
             return st;
-    for (int32_t i = 0; i < g->n_outputs; i++)
-        if (w->shapes->of[g->outputs[i]].rank < 0)
-            return ln__fail(w->err, LN_E_FORMAT, "%.160s: output '%.80s' is made by no node", g->file,
-                            g->values[g->outputs[i]].name);
-    return LN_OK;
+    return check_outputs(w, rows);
 }
 
 static bool take_memory(walk *w)
@@ -306,10 +300,10 @@ static bool take_memory(walk *w)
         out = LN__MAX(out, g->nodes[n].n_out);
     }
     w->shapes->of = ln__arena_calloc(&w->shapes->arena, (size_t)g->n_values + 1, sizeof *w->shapes->of);
-    w->rows = ln__calloc(g->ctx, (size_t)g->n_values + 1, sizeof *w->rows);
+    w->shapes->apart = ln__arena_calloc(&w->shapes->arena, (size_t)g->n_values + 1, sizeof *w->shapes->apart);
     w->in = ln__array(g->ctx, (size_t)in, sizeof *w->in);
     w->out = ln__array(g->ctx, (size_t)out, sizeof *w->out);
-    return w->shapes->of != NULL && w->rows != NULL && w->in != NULL && w->out != NULL;
+    return w->shapes->of != NULL && w->shapes->apart != NULL && w->in != NULL && w->out != NULL;
 }
 
 ln_status ln__shapes_infer(ln__shapes **out, const ln__graph *graph, int64_t rows, ln_error *err)
@@ -326,7 +320,6 @@ ln_status ln__shapes_infer(ln__shapes **out, const ln__graph *graph, int64_t row
     ln__arena_init(&w.shapes->arena, graph->ctx, 0);
     w.shapes->rows = rows;
     st = take_memory(&w) ? walk_graph(&w, rows) : ln__fail_nomem(err, graph->ctx, 0);
-    ln__free(graph->ctx, w.rows);
     ln__free(graph->ctx, w.in);
     ln__free(graph->ctx, w.out);
     ln__free(graph->ctx, w.scratch);

@@ -131,7 +131,5 @@ ln_status ln__infer_matmul(const ln__infer *c)
         y->dim[y->rank++] = rows;
     if (b.rank > 1)
         y->dim[y->rank++] = columns;
-    if ((st = ln__need_rows_kept(c, n->u.matmul.trans_a)) < 0)
-        return st;
     return bias_fits(c, y);
 }

@@ -99,7 +99,7 @@ static ln_status layer_norm(const ln__infer *c)
     char a[128], b[128];
     ln_status st = ln__need_axis(c, &axis, x->rank);
 
-    if (st < 0 || (st = ln__need_rows_kept(c, axis == 0)) < 0)
+    if (st < 0)
         return st;
     for (int32_t i = 1; i < c->node->n_in; i++) {
         ln__tensor both = { 0 };
@@ -171,7 +171,6 @@ ln_status ln__infer_reduce(const ln__infer *c)
     ln__reduce kind = c->node->u.reduce.kind;
     ln__tensor *y = &c->out[0];
     bool mask[LN__MAX_RANK];
-    ln_status st;
 
     if ((unsigned)kind >= LN__REDUCE_COUNT)
         return LN__REFUSE(c, LN_E_UNSUPPORTED, "unknown function");
@@ -179,8 +178,6 @@ ln_status ln__infer_reduce(const ln__infer *c)
         return LN__REFUSE(c, LN_E_UNSUPPORTED, "integers can only be reduced by sum, product, maximum and minimum");
     if (!ln__reduce_mask(mask, c->node, c->in))
         return LN__REFUSE(c, LN_E_FORMAT, "an axis is given twice or out of range for %d dimensions", (int)x->rank);
-    if ((st = ln__need_rows_kept(c, mask[0])) < 0)
-        return st;
     y->dtype = x->dtype;
     y->rank = 0;
     for (int32_t d = 0; d < x->rank; d++)
@@ -197,7 +194,7 @@ ln_status ln__infer_softmax(const ln__infer *c)
     ln_status st;
 
     if ((st = ln__need_f32(c, 0)) < 0 || (st = ln__need_rank(c, 0, 1, LN__MAX_RANK)) < 0 ||
-        (st = ln__need_axis(c, &axis, c->in[0]->rank)) < 0 || (st = ln__need_rows_kept(c, axis == 0)) < 0)
+        (st = ln__need_axis(c, &axis, c->in[0]->rank)) < 0)
         return st;
     same_as(c, c->in[0]);
     return LN_OK;

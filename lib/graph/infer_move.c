@@ -37,7 +37,7 @@ ln_status ln__infer_tile(const ln__infer *c)
     for (int32_t d = 0; d < n; d++)
         if (repeats[d] < 0 || !ln__mul_i64(x->dim[d], repeats[d], &c->out[0].dim[d]))
             return LN__REFUSE(c, LN_E_LIMIT, "repeats dimension %d %lld times", (int)d, (long long)repeats[d]);
-    return ln__need_rows_kept(c, n > 0 && repeats[0] != 1);
+    return LN_OK;
 }
 
 ln_status ln__infer_transpose(const ln__infer *c)
@@ -69,7 +69,7 @@ ln_status ln__infer_concat(const ln__infer *c)
     char a[128], b[128];
     ln_status st = ln__need_axis(c, &axis, x->rank);
 
-    if (st < 0 || (st = ln__need_rows_kept(c, axis == 0)) < 0)
+    if (st < 0)
         return st;
     *y = *x;
     y->data = NULL;
@@ -111,7 +111,7 @@ ln_status ln__infer_split(const ln__infer *c)
     int64_t axis = n->u.split.axis, sum = 0, part;
     ln_status st = ln__need_axis(c, &axis, x->rank);
 
-    if (st < 0 || (st = ln__need_rows_kept(c, axis == 0)) < 0)
+    if (st < 0)
         return st;
     for (int32_t i = 0; i < n->n_out; i++) {
         c->out[i] = *x;
@@ -195,12 +195,9 @@ ln_status ln__infer_slice(const ln__infer *c)
 {
     const ln__tensor *x = c->in[0];
     ln__slice_range range;
-    ln_status st;
 
     if (!ln__slice_resolve(&range, c->in, c->node->n_in))
         return LN__REFUSE(c, LN_E_FORMAT, "starts, ends, axes and steps must be lists of one length, axes different and in range, steps not 0");
-    if ((st = ln__need_rows_kept(c, x->rank > 0 && (range.count[0] != x->dim[0] || range.step[0] != 1))) < 0)
-        return st;
     c->out[0].dtype = x->dtype;
     c->out[0].rank = x->rank;
     memcpy(c->out[0].dim, range.count, sizeof range.count);
@@ -214,7 +211,7 @@ ln_status ln__infer_gather(const ln__infer *c)
     int64_t axis = c->node->u.axis.axis, n;
     ln_status st = ln__need_axis(c, &axis, x->rank);
 
-    if (st < 0 || (st = ln__need_rows_kept(c, axis == 0)) < 0)
+    if (st < 0)
         return st;
     if (index->dtype != LN__I64 || x->rank - 1 + index->rank > LN__MAX_RANK)
         return LN__REFUSE(c, LN_E_FORMAT, "indices must be integers, and the result has at most %d dimensions", (int)LN__MAX_RANK);
@@ -265,15 +262,12 @@ ln_status ln__infer_pad(const ln__infer *c)
 {
     const ln__tensor *x = c->in[0];
     ln__pad_range range;
-    ln_status st;
     int mode = c->node->u.pad.mode;
 
     if (!ln__pad_resolve(&range, c->in, c->node->n_in))
         return LN__REFUSE(c, LN_E_FORMAT, "pads must be two numbers for each axis, axes different and in range");
     if (c->node->n_in > 2 && c->in[2] != NULL && (c->in[2]->dtype != x->dtype || ln__tensor_count(c->in[2]) != 1))
         return LN__REFUSE(c, LN_E_FORMAT, "the value to pad with must be one number of the input's type");
-    if ((st = ln__need_rows_kept(c, range.begin[0] != 0 || range.end[0] != 0)) < 0)
-        return st;
     c->out[0].dtype = x->dtype;
     c->out[0].rank = x->rank;
     for (int32_t d = 0; d < x->rank; d++) {
@@ -344,5 +338,5 @@ ln_status ln__infer_resize(const ln__infer *c)
         return st;
     if (!ln__resize_resolve(&scale, &c->out[0], c->node, c->in, &why))
         return LN__REFUSE(c, LN_E_FORMAT, "an input of shape %s: %s", ln__shape_text(text, c->in[0]), why);
-    return ln__need_rows_kept(c, scale.touched[0]);
+    return LN_OK;
 }

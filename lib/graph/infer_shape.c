@@ -47,7 +47,7 @@ ln_status ln__infer_reshape(const ln__infer *c)
     if (st < 0)
         return st;
     /* A file made for one row says 1 where it means the rows. */
-    if (c->graph->batch_fixed && c->rows > 1 && c->in_rows && n > 0 && dim[0] == 1 && c->in[0]->dim[0] == c->rows)
+    if (c->graph->batch_fixed && c->rows > 1 && c->row_axis == 0 && n > 0 && dim[0] == 1)
         dim[0] = c->rows;
     if ((st = reshape_dims(c, dim, n)) < 0)
         return st;
@@ -61,14 +61,11 @@ ln_status ln__infer_flatten(const ln__infer *c)
 {
     const ln__tensor *x = c->in[0];
     int64_t axis = c->node->u.axis.axis;
-    ln_status st;
 
     if (axis < -x->rank || axis > x->rank)
         return LN__REFUSE(c, LN_E_FORMAT, "axis %lld is out of range for %d dimensions", (long long)axis, (int)x->rank);
     if (axis < 0)
         axis += x->rank;
-    if ((st = ln__need_rows_kept(c, axis == 0)) < 0)
-        return st;
     c->out[0].dtype = x->dtype;
     c->out[0].rank = 2;
     c->out[0].dim[0] = ln__dims_product(x, 0, (int32_t)axis);
@@ -111,7 +108,7 @@ ln_status ln__infer_squeeze(const ln__infer *c)
     y->dtype = x->dtype;
     for (int32_t d = 0; d < x->rank; d++) {
         /* Without axes every 1 goes, but not the number of rows that happens to be 1. */
-        bool goes = n > 0 ? mask[d] : x->dim[d] == 1 && !(d == 0 && c->in_rows && !c->graph->batch_fixed);
+        bool goes = n > 0 ? mask[d] : x->dim[d] == 1 && !(d == c->row_axis && !c->graph->batch_fixed);
         if (goes && x->dim[d] != 1)
             return LN__REFUSE(c, LN_E_FORMAT, "dimension %d is %lld, only 1 can be left out", (int)d, (long long)x->dim[d]);
         if (!goes)
@@ -135,8 +132,6 @@ ln_status ln__infer_unsqueeze(const ln__infer *c)
         return LN__REFUSE(c, LN_E_FORMAT, "%d axes for %d dimensions; at least one, and at most %d dimensions in all",
                           (int)n, (int)x->rank, (int)LN__MAX_RANK);
     if ((st = axes_mask(c, mask, x->rank + n, &n)) < 0)
-        return st;
-    if ((st = ln__need_rows_kept(c, mask[0])) < 0)
         return st;
     y->dtype = x->dtype;
     y->rank = x->rank + n;

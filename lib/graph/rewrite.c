@@ -93,12 +93,8 @@ ln_status ln__rewrite_begin(ln__rewrite *r, const ln__graph *graph, const int32_
     for (int32_t i = 0; i < n_keep; i++)
         if (keep[i] < 0 || keep[i] >= graph->n_values)
             return ln__fail(err, LN_E_ARGUMENT, "%.160s: no value has number %d", graph->file, (int)keep[i]);
-    if ((st = ln__shapes_infer(&r->one, graph, 1, err)) < 0)
-        return st;
-    st = ln__shapes_infer(&r->three, graph, 3, err);
-    if (st < 0 && st != LN_E_UNSUPPORTED && st != LN_E_LIMIT)
-        return st;
-    if ((st = ln__graph_new(&r->g, graph->ctx, graph->file, graph->max_bytes, err)) < 0)
+    if ((st = ln__shapes_infer_both(&r->one, &r->three, graph, err)) < 0 ||
+        (st = ln__graph_new(&r->g, graph->ctx, graph->file, graph->max_bytes, err)) < 0)
         return st;
     if (!take_memory(r))
         return ln__fail_nomem(err, graph->ctx, 0);
