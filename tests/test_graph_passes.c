@@ -230,6 +230,20 @@ START_TEST(identities_and_shape_arithmetic_vanish)
 }
 END_TEST
 
+/* One row would not miss the Expand. */
+START_TEST(constants_repeated_for_each_row_stay_so)
+{
+    ln__node *shape = NODE(g, SHAPE, x), *first = NODE(g, GATHER, shape->out[0], build_i64(g, I64S(0), 1));
+    ln__node *target = NODE(g, CONCAT, first->out[0], build_i64(g, I64S(1, 6, 6), 3));
+    ln__node *token = NODE(g, EXPAND, random_f32(DIMS(1, 1, 6, 6), false), target->out[0]);
+    ln__node *both = NODE(g, CONCAT, token->out[0], x);
+
+    both->u.axis.axis = 1;
+    build_output(g, both->out[0]);
+    release(pass(NULL, 0, 5, 5));
+}
+END_TEST
+
 START_TEST(residuals_are_added_by_the_later_convolution)
 {
     int32_t a = batchnorm(conv(x, 4, 3), 4), b = batchnorm(conv(unary(LN__RELU, 0, 0, x), 4, 1), 4);
@@ -477,6 +491,7 @@ int main(void)
     tcase_add_test(c, what_others_read_is_not_folded);
     tcase_add_test(c, matrix_products_take_columns);
     tcase_add_test(c, identities_and_shape_arithmetic_vanish);
+    tcase_add_test(c, constants_repeated_for_each_row_stay_so);
     tcase_add_test(c, residuals_are_added_by_the_later_convolution);
     tcase_add_test(c, a_convolution_moves_behind_what_it_adds);
     tcase_add_test(c, a_convolution_adds_only_once);

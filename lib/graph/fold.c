@@ -117,9 +117,8 @@ static bool keeps_shape(const ln__rewrite *r, const ln__node *n)
 
     if (ln__rewrite_type(r, x)->dtype != ln__rewrite_type(r, y)->dtype || !ln__same_shape(ln__rewrite_type(r, x), ln__rewrite_type(r, y)))
         return false;
-    if (r->three == NULL || x >= r->old->n_values)
-        return true;
-    return r->g->values[x].constant != NULL || ln__same_shape(&r->three->of[x], &r->three->of[y]);
+    return r->three == NULL ||
+           ln__same_shape(r->g->values[x].constant != NULL ? ln__rewrite_type(r, x) : &r->three->of[x], &r->three->of[y]);
 }
 
 static bool all_zero(const ln__rewrite *r, int32_t value)
