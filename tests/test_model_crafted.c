@@ -24,7 +24,7 @@ static void nothing_left(void) { ck_assert_uint_eq(heap.live, 0); }
 /* ---- Networks --------------------------------------------------------------------- */
 
 static const int64_t input_dims[] = { -1, 4, 2, 2 };
-static float numbers[256];
+static float numbers[576];
 
 static void put_metadata(ln__buffer *model, const char *key, const char *value)
 {
@@ -449,6 +449,89 @@ START_TEST(forms_of_heads_are_read_or_refused)
 }
 END_TEST
 
+/* ---- Values whose rows do not come first ------------------------------------------- */
+
+/* x -> Conv of 64 -> turned, t [64,N,2,2] -> Relu -> turned back, u -> Add of t turned back. t is another output, or
+ * (carried) read before and behind an exit at u. */
+static void put_turned(ln__buffer *model, bool carried)
+{
+    const int64_t turned[] = { 1, 0, 2, 3 };
+    ln__buffer graph, attrs;
+
+    ln__buffer_init(&graph, &ctx);
+    ln__buffer_init(&attrs, &ctx);
+    put_node(&graph, "Conv", "x k", "c", NULL);
+    put_attr_ints(&attrs, "perm", 4, turned);
+    put_node(&graph, "Transpose", "c", "t", &attrs);
+    put_node(&graph, "Relu", "t", "r", NULL);
+    put_attr_ints(&attrs, "perm", 4, turned);
+    put_node(&graph, "Transpose", "r", "u", &attrs);
+    put_attr_ints(&attrs, "perm", 4, turned);
+    put_node(&graph, "Transpose", "t", "s", &attrs);
+    put_node(&graph, "Add", "u s", "v", NULL);
+    put_node(&graph, "GlobalAveragePool", "v", "p", NULL);
+    put_node(&graph, "Flatten", "p", "f", NULL);
+    put_attr_int(&attrs, "transB", 1);
+    put_node(&graph, "Gemm", "f w b", "y", &attrs);
+    put_floats(&graph, "k", 4, (const int64_t[]){ 64, 4, 1, 1 }, numbers);
+    put_floats(&graph, "w", 2, (const int64_t[]){ 3, 64 }, numbers);
+    put_floats(&graph, "b", 1, (const int64_t[]){ 3 }, numbers);
+    put_floats(&graph, "leenet/0/head.w2", 2, (const int64_t[]){ 3, 192 }, numbers);
+    put_floats(&graph, "leenet/0/head.b2", 1, (const int64_t[]){ 3 }, numbers);
+    put_value_info(&graph, 11, "x", 1, 4, input_dims);
+    put_value_info(&graph, 12, "y", 1, 2, (const int64_t[]){ -1, 3 });
+    if (!carried)
+        put_value_info(&graph, 12, "t", 1, 4, (const int64_t[]){ 64, -1, 2, 2 });
+    ln__buffer_init(model, &ctx);
+    put_model(model, 7, 13, &graph);
+    put_metadata(model, "leenet.format", "1");
+    put_metadata(model, "leenet.exits", carried ? "1" : "0");
+    put_metadata(model, "leenet.exit.0", "u");
+    put_metadata(model, "leenet.exit.0.head", "pool 0");
+    put_metadata(model, "leenet.exit.0.accuracy", "0.5");
+}
+
+START_TEST(other_outputs_are_left_alone)
+{
+    ln_session_options options = LN_SESSION_OPTIONS_INIT;
+    float input[8 * 16], logits[8 * 3], alone[3];
+    ln_session *session;
+    ln_result results[8];
+    ln_model *model;
+    ln__buffer bytes;
+
+    for (int i = 0; i < 8 * 16; i++)
+        input[i] = (float)(i * 7 % 13) - 6.0f;
+    put_turned(&bytes, false);
+    ck_assert_msg(load(&model, &bytes) == LN_OK, "%s", err.text);
+    options.max_rows = 8;
+    ck_assert_msg(ln_session_open(&session, model, &options, &err) == LN_OK, "%s", err.text);
+    ck_assert_msg(ln_infer_full(session, input, 8, results, logits, &err) == LN_OK, "%s", err.text);
+    for (int i = 0; i < 8; i++) {
+        ck_assert_int_eq(ln_infer_full(session, input + 16 * i, 1, results, alone, &err), LN_OK);
+        ck_assert_mem_eq(alone, logits + 3 * i, sizeof alone);
+    }
+    ln_session_free(session);
+    ln_model_free(model);
+    nothing_left();
+}
+END_TEST
+
+START_TEST(what_exits_carry_has_rows_first)
+{
+    ln_session *session;
+    ln_model *model;
+    ln__buffer bytes;
+
+    put_turned(&bytes, true);
+    ck_assert_msg(load(&model, &bytes) == LN_OK, "%s", err.text);
+    ck_assert_int_eq(ln_session_open(&session, model, NULL, &err), LN_E_UNSUPPORTED);
+    ck_assert_msg(strstr(err.text, "'t'") != NULL, "%s", err.text);
+    ln_model_free(model);
+    nothing_left();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("model files made to mislead");
@@ -467,6 +550,8 @@ int main(void)
     tcase_add_test(cases, convolutions_that_do_not_fit_are_named);
     tcase_add_test(cases, forms_of_heads_are_read_or_refused);
     tcase_add_test(cases, words_that_mean_nothing_are_errors_of_the_file);
+    tcase_add_test(cases, other_outputs_are_left_alone);
+    tcase_add_test(cases, what_exits_carry_has_rows_first);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }

@@ -32,6 +32,23 @@ ln_status ln__model_fuse(ln__graph **folded, ln__graph **fused, const ln_model *
     return st;
 }
 
+/* What a stage hands on is kept row by row. */
+static ln_status check_stages(const ln__runnable *runnable, const ln_model *model, ln_error *err)
+{
+    const ln__graph *graph = ln__engine_graph(runnable->engine);
+    bool *row = ln__calloc(&model->ctx, (size_t)graph->n_values + 1, sizeof *row);
+    ln_status st = row ? ln__graph_row_values(row, graph, err) : ln__fail_nomem(err, &model->ctx, (size_t)graph->n_values);
+
+    for (int32_t s = 0; st == LN_OK && s < runnable->cut->n_stages; s++)
+        for (int32_t i = 0; st == LN_OK && i < runnable->cut->stages[s].n_out; i++)
+            if (!row[runnable->cut->stages[s].out[i]])
+                st = ln__fail(err, LN_E_UNSUPPORTED, "%s: value '%s', which is computed before exit %d and read behind it, has no rows in its "
+                              "first dimension; exits cannot stand there", model->path,
+                              graph->values[runnable->cut->stages[s].out[i]].name, (int)s);
+    ln__free(&model->ctx, row);
+    return st;
+}
+
 ln_status ln__runnable_new(ln__runnable *out, const ln_model *model, bool keep_classifier_input,
                            const char *kernels, ln_error *err)
 {
@@ -46,6 +63,7 @@ ln_status ln__runnable_new(ln__runnable *out, const ln_model *model, bool keep_c
     st = ln__model_fuse(&out->folded, &fused, model, out->classifier_input, err);
     if (st < 0)
         return st;
+    fused->n_outputs = 1;       /* the answer: nobody asks for others */
     st = ln__engine_new(&out->engine, &model->ctx, fused, kernels, err);
     if (st < 0)
         goto fail;
@@ -55,6 +73,8 @@ ln_status ln__runnable_new(ln__runnable *out, const ln_model *model, bool keep_c
     if (keep_classifier_input && (n == 0 || at[n - 1] != out->classifier_input))
         at[n++] = out->classifier_input;    /* the last stage begins at the classifier */
     st = ln__graph_cut(&out->cut, ln__engine_graph(out->engine), at, n, err);
+    if (st == LN_OK)
+        st = check_stages(out, model, err);
     if (st == LN_OK)
         return LN_OK;
 fail:
