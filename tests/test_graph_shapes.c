@@ -193,6 +193,43 @@ START_TEST(inputs_refused)
 }
 END_TEST
 
+/* ---- Work -------------------------------------------------------------------------------- */
+
+static int32_t filled(const int64_t *dims, int64_t rank)
+{
+    ln__node *n = NODE(g, CONSTANT_OF_SHAPE, build_i64(g, dims, rank));
+
+    n->u.fill.value = (ln__tensor){ .dtype = LN__F32, .rank = 1, .dim = { 1 }, .data = zeros };
+    return n->out[0];
+}
+
+static int32_t resized(int32_t v, float scale)
+{
+    ln__node *n = NODE(g, RESIZE, v, LN__NO_VALUE, build_f32(g, F32S(1, scale, scale, scale), DIMS(4)));
+
+    n->u.resize.mode = LN__RESIZE_CUBIC;
+    n->u.resize.antialias = true;
+    return n->out[0];
+}
+
+/* A few hundred bytes that would keep a reader busy for hours. */
+START_TEST(endless_work_is_refused)
+{
+    double start = ln__now();
+    int32_t v;
+    ln__node *n;
+
+    g->max_bytes = 1 << 28;
+    REFUSED(LN_E_LIMIT, "operations", v = filled(I64S(1700, 1700), 2), NODE(g, MATMUL, v, v)->u.matmul.alpha = 1);
+    build_refused(g, 1, LN_E_LIMIT, "node 1 'v1_0' (MATMUL)");
+    REFUSED(LN_E_LIMIT, "operations", n = NODE(g, POOL, filled(I64S(1, 1, 512, 512), 4)); n->u.pool.window = (ln__window){ .spatial = 2,
+            .kernel = { 511, 511 }, .stride = { 1, 1 }, .dilation = { 1, 1 }, .pad_begin = { 255, 255 }, .pad_end = { 255, 255 } });
+    REFUSED(LN_E_LIMIT, "operations", resized(filled(I64S(1, 240, 240, 240), 4), 0.0125f));
+    REFUSED(LN_E_LIMIT, "operations", NODE(g, LRN, filled(I64S(1, 1 << 20, 4), 3))->u.lrn.size = 1 << 20);
+    ck_assert(ln__now() - start < 20.0);
+}
+END_TEST
+
 /* ---- Rows -------------------------------------------------------------------------------- */
 
 START_TEST(shape_arithmetic_follows_rows)
@@ -400,6 +437,7 @@ int main(void)
     tcase_add_test(c, shapes_refused);
     tcase_add_test(c, numbers_refused);
     tcase_add_test(c, inputs_refused);
+    tcase_add_test(c, endless_work_is_refused);
     tcase_add_test(c, shape_arithmetic_follows_rows);
     tcase_add_test(c, a_file_for_one_row_takes_more);
     tcase_add_test(c, what_takes_one_row_only);

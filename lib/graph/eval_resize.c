@@ -241,6 +241,19 @@ size_t ln__resize_scratch(const ln__node *node, const ln__tensor *const *in, con
     return n;
 }
 
+double ln__resize_taps(const ln__node *node, const ln__tensor *const *in)
+{
+    ln__resize_scale s;
+    ln__tensor type;
+    const char *why;
+    double taps = 1.0;
+
+    if (ln__resize_resolve(&s, &type, node, in, &why))
+        for (int32_t d = 0; d < type.rank; d++)
+            taps *= (double)taps_of(node, &s, d);
+    return taps;
+}
+
 static void add_row(float *y, const float *x, const tap *table, int64_t taps, int64_t n, float weight)
 {
     for (int64_t i = 0; i < n; i++)

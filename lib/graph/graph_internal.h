@@ -74,6 +74,8 @@ bool    ln__next_index(int64_t *index, const int64_t *dim, int32_t rank);
 typedef struct ln__resize_scale { float scale[LN__MAX_RANK], width[LN__MAX_RANK], from[LN__MAX_RANK], to[LN__MAX_RANK]; bool touched[LN__MAX_RANK]; } ln__resize_scale;
 bool ln__resize_resolve(ln__resize_scale *out, ln__tensor *type, const ln__node *node,
                         const ln__tensor *const *in, const char **why);
+/* How many numbers of its input a number of Resize's result is made of. */
+double ln__resize_taps(const ln__node *node, const ln__tensor *const *in);
 /* b as binary operators see it: legacy placement made numpy's. False: does not fit. */
 bool ln__binary_operand(ln__tensor *b, const ln__node *node, const ln__tensor *const *in);
 /* False: an overflow or a division by zero (the result there is 0). */
@@ -94,6 +96,9 @@ ln_status ln__infer_reshape(const ln__infer *c), ln__infer_flatten(const ln__inf
           ln__infer_gather(const ln__infer *c), ln__infer_pad(const ln__infer *c), ln__infer_resize(const ln__infer *c),
           ln__infer_depth_to_space(const ln__infer *c), ln__infer_space_to_depth(const ln__infer *c),
           ln__infer_shape(const ln__infer *c), ln__infer_fill(const ln__infer *c), ln__infer_tile(const ln__infer *c);
+
+/* Operations of ln__node_evaluate, roughly. */
+double ln__node_work(const ln__node *node, const ln__tensor *const *in, const ln__tensor *out);
 
 #define LN__EVALUATOR(name) \
     void ln__evaluate_##name(const ln__node *node, const ln__tensor *const *in, ln__tensor *out, void *scratch)

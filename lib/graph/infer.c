@@ -59,6 +59,10 @@ ln_status ln__need_vector(const ln__infer *c, int32_t input, const char *what, i
 
 /* ---- The walk ----------------------------------------------------------------------- */
 
+/* Operations on what is known before running, some seconds of them: networks
+ * have shape arithmetic and some tables, thousands of times less. */
+static const double most_work = 4294967296.0;
+
 typedef struct walk {
     const ln__graph *graph;
     ln__shapes *shapes;
@@ -66,6 +70,7 @@ typedef struct walk {
     ln__tensor *out;
     void *scratch; size_t scratch_size;
     uint64_t folded;                /* bytes */
+    double work;
     ln_error *err;
 } walk;
 
@@ -141,6 +146,15 @@ static ln_status check_arity(const ln__infer *c, const ln__op_entry *entry)
     return LN_OK;
 }
 
+static ln_status charge(walk *w, const ln__infer *c, double work)
+{
+    w->work += work;
+    if (w->work > most_work)
+        return LN__REFUSE(c, LN_E_LIMIT, "results known before running take more than %.0f operations; compute them when the network is exported",
+                          most_work);
+    return LN_OK;
+}
+
 static ln_status check_posts(walk *w, const ln__infer *c)
 {
     for (int32_t i = 0; i < c->node->n_post; i++) {
@@ -193,7 +207,10 @@ static ln_status fold_node(walk *w, const ln__infer *c)
 {
     const ln__graph *g = w->graph;
     size_t scratch;
+    ln_status st = charge(w, c, ln__node_work(c->node, w->in, w->out));
 
+    if (st < 0)
+        return st;
     for (int32_t i = 0; i < c->node->n_out; i++) {
         ln__tensor *t = &w->out[i];
         size_t bytes = (size_t)ln__tensor_count(t) * ln__dtype_size(t->dtype);
@@ -211,6 +228,8 @@ static ln_status fold_node(walk *w, const ln__infer *c)
             return no_memory(w, 0);
     }
     scratch = ln__node_scratch(c->node, w->in, w->out);
+    if (g->max_bytes != 0 && scratch > g->max_bytes)
+        return LN__REFUSE(c, LN_E_LIMIT, "needs %zu bytes of working memory, the limit is %llu", scratch, (unsigned long long)g->max_bytes);
     if (scratch > w->scratch_size) {
         ln__free(g->ctx, w->scratch);
         w->scratch_size = 0;
@@ -247,7 +266,9 @@ static ln_status infer_node(walk *w, const ln__node *node, int64_t rows)
         c.row_axis = ln__row_axis(w->in[0], w->shapes->apart[node->in[0]], rows);
     for (int32_t i = 0; i < node->n_out; i++)
         w->out[i] = (ln__tensor){ .dtype = LN__F32 };
-    if ((st = check_arity(&c, entry)) < 0 || (st = entry->infer(&c)) < 0 || (st = check_posts(w, &c)) < 0)
+    if ((st = check_arity(&c, entry)) < 0 ||
+        (st = charge(w, &c, node->op == LN__GATHER ? (double)ln__tensor_count(w->in[1]) : 1.0)) < 0 ||      /* indices are looked at */
+        (st = entry->infer(&c)) < 0 || (st = check_posts(w, &c)) < 0)
         return st;
     folds = can_fold(&c);
     if ((st = check_sizes(w, &c, &folds)) < 0)

@@ -58,6 +58,34 @@ size_t ln__node_scratch(const ln__node *node, const ln__tensor *const *in, const
     return e->scratch != NULL ? e->scratch(node, in, out) : 0;
 }
 
+double ln__node_work(const ln__node *node, const ln__tensor *const *in, const ln__tensor *out)
+{
+    enum { TAP = 8 };       /* what is picked from all over takes longer than what lies in a row */
+    const ln__tensor *x = in[0];
+    double made = 1.0, taps = 1.0;
+    int64_t sizes[LN__MAX_SPATIAL];
+    ln__window window;
+
+    for (int32_t i = 0; i < node->n_out; i++)
+        made += (double)ln__tensor_count(&out[i]);
+    switch (node->op) {
+    case LN__MATMUL:
+        return made * (double)(1 + x->dim[x->rank - (node->u.matmul.trans_a ? 2 : 1)]);
+    case LN__POOL:
+        for (int32_t d = 0; ln__node_window(&window, sizes, node, x, NULL) && d < window.spatial; d++)
+            taps *= (double)window.kernel[d];
+        return made * TAP * taps;
+    case LN__RESIZE:
+        return made * TAP * ln__resize_taps(node, in);
+    case LN__LRN:
+        return made * (double)(1 + LN__MIN(node->u.lrn.size, x->dim[1]));
+    case LN__REDUCE:
+        return made + (double)ln__tensor_count(x);
+    default:
+        return made;
+    }
+}
+
 void ln__node_evaluate(const ln__node *node, const ln__tensor *const *in, ln__tensor *out, void *scratch)
 {
     const ln__op_entry *e = ln__op_entry_of(node->op);
