@@ -404,6 +404,45 @@ START_TEST(operators_become_others)
 }
 END_TEST
 
+/* Max of `n` inputs, `times` after each other. */
+static ln_status read_max(const char *input, size_t n, int times, ln_error *err)
+{
+    static const int64_t x[] = { -1, 4, 8, 8 };
+    size_t length = strlen(input) + 1;
+    char *in = malloc(n * length), out[16];
+    ln__buffer graph, model;
+
+    for (size_t i = 0; i < n; i++) {
+        memcpy(in + i * length, input, length);
+        in[i * length + length - 1] = i + 1 < n ? ' ' : '\0';
+    }
+    ln__buffer_init(&graph, &plain);
+    ln__buffer_init(&model, &plain);
+    for (int i = 0; i < times; i++) {
+        snprintf(out, sizeof out, "y%d", i);
+        put_node(&graph, "Max", in, out, NULL);
+    }
+    put_value_info(&graph, 11, input, 1, 4, x);
+    put_value_info(&graph, 12, "y0", 1, 4, x);
+    put_model(&model, 8, 13, &graph);
+    ln_status st = read_all(&plain, model.data, model.size, err);
+    ln__buffer_free(&model);
+    free(in);
+    return st;
+}
+
+START_TEST(nodes_made_of_others_are_counted)
+{
+    ln_error err = { 0, 0, "" };
+
+    ck_assert_msg(read_max("x", 1000, 4, &err) == LN_OK, "%s", err.text);
+    ck_assert_int_eq(read_max("x", 65536, 1, &err), LN_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(err.text, "memory"));
+    ck_assert_int_eq(read_max("a-name-as-long-as-they-are", 65536, 3, &err), LN_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(err.text, "131072 nodes"));
+}
+END_TEST
+
 START_TEST(inputs_bound_to_constants)
 {
     static const int64_t x[] = { 2, 3 }, s[] = { 2 }, shape[] = { 3, -1 }, two = 2;
@@ -498,6 +537,62 @@ START_TEST(external_data_stays_in_the_folder)
 }
 END_TEST
 
+/* `times` initializers of `elements` float16 numbers, all the same bytes of an external file. */
+static ln_status read_shared(const char *folder, int times, int64_t elements, ln_error *err)
+{
+    const int64_t x[] = { elements };
+    ln__buffer graph, model;
+    ln__onnx *onnx = NULL;
+    char path[64], name[16];
+
+    ln__buffer_init(&graph, &plain);
+    ln__buffer_init(&model, &plain);
+    for (int i = 0; i < times; i++) {
+        ln__buffer t, entry;
+        ln__buffer_init(&t, &plain);
+        ln__buffer_init(&entry, &plain);
+        snprintf(name, sizeof name, "t%d", i);
+        ln__put_int(&t, 1, elements);
+        ln__put_int(&t, 2, 10);
+        ln__put_text(&t, 8, name);
+        ln__put_text(&entry, 1, "location");
+        ln__put_text(&entry, 2, "weights.bin");
+        put_message(&t, 13, &entry);
+        ln__put_int(&t, 14, 1);
+        put_message(&graph, 5, &t);
+    }
+    put_node(&graph, "Add", "x t0", "y", NULL);
+    put_value_info(&graph, 11, "x", 1, 1, x);
+    put_value_info(&graph, 12, "y", 1, 1, x);
+    put_model(&model, 8, 13, &graph);
+    snprintf(path, sizeof path, "%s/m.onnx", folder);
+    write_bytes(path, model.data, model.size);
+    ln_status st = ln__onnx_load(&onnx, &plain, path, NULL, err);
+    ln__onnx_free(onnx);
+    ln__buffer_free(&model);
+    unlink(path);
+    return st;
+}
+
+START_TEST(conversions_are_in_proportion)
+{
+    enum { ELEMENTS = 1 << 20 };
+    char folder[] = "/tmp/leenet-onnx-XXXXXX", path[64];
+    uint16_t *zeros = calloc(ELEMENTS, sizeof *zeros);
+    ln_error err = { 0, 0, "" };
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/weights.bin", folder);
+    write_bytes(path, zeros, ELEMENTS * sizeof *zeros);
+    ck_assert_msg(read_shared(folder, 4, ELEMENTS, &err) == LN_OK, "%s", err.text);
+    ck_assert_int_eq(read_shared(folder, 12, ELEMENTS, &err), LN_E_LIMIT);
+    ck_assert_ptr_nonnull(strstr(err.text, "m.onnx"));
+    unlink(path);
+    rmdir(folder);
+    free(zeros);
+}
+END_TEST
+
 /* ---- Damage and memory ------------------------------------------------------------------- */
 
 START_TEST(truncations_and_flips)
@@ -569,8 +664,10 @@ int main(void)
     tcase_add_test(tests, extra_outputs_may_stay_unread);
     tcase_add_test(tests, split_outputs_may_be_left_out);
     tcase_add_test(tests, operators_become_others);
+    tcase_add_test(tests, nodes_made_of_others_are_counted);
     tcase_add_test(tests, inputs_bound_to_constants);
     tcase_add_test(tests, external_data_stays_in_the_folder);
+    tcase_add_test(tests, conversions_are_in_proportion);
     tcase_add_test(tests, truncations_and_flips);
     tcase_add_test(tests, memory_running_out_while_reading);
     suite_add_tcase(suite, tests);

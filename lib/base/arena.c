@@ -21,6 +21,7 @@ void ln__arena_init(ln__arena *arena, const ln__ctx *ctx, size_t limit)
     arena->blocks = NULL;
     arena->total = 0;
     arena->limit = limit;
+    arena->full = false;
 }
 
 static size_t align_up(size_t value, size_t align)
@@ -63,8 +64,10 @@ void *ln__arena_alloc(ln__arena *arena, size_t size)
         return NULL;
     taken = align_up(size == 0 ? 1 : size, 16);
     if (arena->limit != 0
-        && (arena->total > arena->limit || taken > arena->limit - arena->total))
+        && (arena->total > arena->limit || taken > arena->limit - arena->total)) {
+        arena->full = true;
         return NULL;
+    }
     start = block == NULL ? 0 : align_up(block->used, align);
     if (block == NULL || start > block->size || taken > block->size - start) {
         block = new_block(arena, taken);
@@ -117,6 +120,7 @@ void ln__arena_free(ln__arena *arena)
     }
     arena->blocks = NULL;
     arena->total = 0;
+    arena->full = false;
 }
 
 /* ---- Names -> index: open addressing, at most half full ------------------- */

@@ -85,6 +85,7 @@ typedef struct ln__arena {
     const ln__ctx *ctx;
     struct ln__arena_block *blocks;
     size_t total, limit;        /* bytes taken, most bytes it may take (0: no limit) */
+    bool full;                  /* the limit has refused something */
 } ln__arena;
 void  ln__arena_init(ln__arena *arena, const ln__ctx *ctx, size_t limit);
 void *ln__arena_alloc(ln__arena *arena, size_t size);              /* 16-byte aligned (64 from 4 KiB on); NULL: no memory or limit */

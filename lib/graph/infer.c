@@ -79,23 +79,42 @@ static ln_status no_memory(walk *w, size_t bytes)
     return ln__fail_nomem(w->err, w->graph->ctx, bytes);
 }
 
+/* Bytes that count towards the limit of what is known before running. */
+static bool take(walk *w, uint64_t bytes)
+{
+    w->folded += bytes;
+    return w->graph->max_bytes == 0 || w->folded <= w->graph->max_bytes;
+}
+
+/* The tensor's data made readable. */
+static ln_status align(walk *w, ln__tensor *t)
+{
+    const void *data = ln__tensor_aligned(t, &w->shapes->arena);
+
+    if (data == NULL)
+        return no_memory(w, 0);
+    if (data != t->data && !take(w, (uint64_t)ln__tensor_count(t) * ln__dtype_size(t->dtype)))
+        return ln__fail(w->err, LN_E_LIMIT, "%.160s: constants take more than the limit of %llu bytes", w->graph->file,
+                        (unsigned long long)w->graph->max_bytes);
+    t->data = data;
+    return LN_OK;
+}
+
 static ln_status constants(walk *w)
 {
     const ln__graph *g = w->graph;
+    ln_status st = LN_OK;
 
-    for (int32_t v = 0; v < g->n_values; v++) {
+    for (int32_t v = 0; st == LN_OK && v < g->n_values; v++) {
         ln__tensor *t = &w->shapes->of[v];
         t->rank = -1;
         if (g->values[v].constant == NULL)
             continue;
         *t = *g->values[v].constant;
-        if (t->dtype == LN__I64) {
-            t->data = ln__tensor_aligned(t, &w->shapes->arena);
-            if (t->data == NULL)
-                return no_memory(w, 0);
-        }
+        if (t->dtype == LN__I64)
+            st = align(w, t);
     }
-    return LN_OK;
+    return st;
 }
 
 static ln_status graph_inputs(walk *w, int64_t rows)
@@ -180,7 +199,7 @@ static ln_status check_sizes(walk *w, const ln__infer *c, bool *folds)
         if (g->max_bytes != 0 && bytes > g->max_bytes)
             return LN__REFUSE(c, LN_E_LIMIT, "its result of shape %s takes %llu bytes, the limit is %llu",
                               ln__shape_text(text, &c->out[i]), (unsigned long long)bytes, (unsigned long long)g->max_bytes);
-        if (*folds && g->max_bytes != 0 && (w->folded += bytes) > g->max_bytes)
+        if (*folds && !take(w, bytes))
             return LN__REFUSE(c, LN_E_LIMIT, "results known before running take more than the limit of %llu bytes",
                               (unsigned long long)g->max_bytes);
     }
@@ -218,15 +237,9 @@ static ln_status fold_node(walk *w, const ln__infer *c)
         if (t->data == NULL)
             return no_memory(w, bytes);
     }
-    for (int32_t i = 0; i < c->node->n_in && c->node->op != LN__SHAPE; i++) {
-        ln__tensor *t;
-        if (w->in[i] == NULL)
-            continue;
-        t = &w->shapes->of[c->node->in[i]];
-        t->data = ln__tensor_aligned(t, &w->shapes->arena);
-        if (t->data == NULL)
-            return no_memory(w, 0);
-    }
+    for (int32_t i = 0; i < c->node->n_in && c->node->op != LN__SHAPE; i++)
+        if (w->in[i] != NULL && (st = align(w, &w->shapes->of[c->node->in[i]])) < 0)
+            return st;
     scratch = ln__node_scratch(c->node, w->in, w->out);
     if (g->max_bytes != 0 && scratch > g->max_bytes)
         return LN__REFUSE(c, LN_E_LIMIT, "needs %zu bytes of working memory, the limit is %llu", scratch, (unsigned long long)g->max_bytes);

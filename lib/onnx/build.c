@@ -112,7 +112,7 @@ int32_t ln__new_value(ln__build *b, const char *name)
     ln__graph *g = b->graph;
 
     if (g->n_values == b->values_capacity) {
-        int32_t capacity = LN__MAX(b->values_capacity * 2, 64);
+        int32_t capacity = LN__MAX(b->values_capacity * 2, b->onnx->n_nodes + b->onnx->n_tensors + b->onnx->n_inputs + 64);
         ln__value *larger = ln__arena_calloc(&g->arena, (size_t)capacity, sizeof *larger);
         if (larger == NULL) {
             no_memory(b);
@@ -203,7 +203,7 @@ int32_t ln__out(ln__build *b, int32_t i)
 static bool grow_nodes(ln__build *b)
 {
     ln__graph *g = b->graph;
-    int32_t capacity = LN__MAX(b->nodes_capacity * 2, 32);
+    int32_t capacity = b->nodes_capacity * 2;
     ln__node *larger;
 
     if (g->n_nodes + 1 < b->nodes_capacity)
@@ -228,6 +228,10 @@ static ln__node *new_node(ln__build *b, ln__op op, const int32_t *in, int32_t n_
     memset(node, 0, sizeof *node);
     if (b->status < 0)
         return node;
+    if (g->n_nodes == LN__MOST_NODES) {
+        ln__build_fail(b, LN_E_LIMIT, "makes more than the limit of %d nodes of the network", LN__MOST_NODES);
+        return node;
+    }
     if (!grow_nodes(b)) {
         no_memory(b);
         return node;

@@ -90,6 +90,7 @@ static ln_status map_file(ln__onnx_external **out, ln__onnx *onnx, const char *o
     st = ln__file_map(&external->file, path, onnx->max_external_bytes, err);
     if (st < 0)
         return ln__fail_prefix(err, st, "%.120s: %s", onnx->label, owner);
+    ln__onnx_room(&onnx->arena, external->file.size, LN__ROOM_PER_EXTERNAL_BYTE);
     external->next = onnx->externals;
     onnx->externals = external;
     *out = external;

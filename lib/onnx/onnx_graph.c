@@ -30,6 +30,7 @@ static ln_status add_bindings(ln__build *b, const ln__binding *bound, size_t n)
         if (!ln__tensor_elements(&bound[i].tensor, &elements))
             return ln__onnx_fail(b->err, LN_E_ARGUMENT, b->onnx, "'" LN__CUT "' is too large", bound[i].input);
         bytes = (size_t)elements * ln__dtype_size(bound[i].tensor.dtype);
+        ln__onnx_room(arena, bytes, 2);
         copy = ln__arena_alloc(arena, bytes);
         if (t == NULL || copy == NULL)
             return ln__onnx_nomem(b->err, b->onnx);
@@ -222,7 +223,7 @@ static ln_status add_outputs(ln__build *b)
 
 ln_status ln__onnx_graph(ln__graph **out, const ln__onnx *onnx, const ln__binding *constants, size_t n, ln_error *err)
 {
-    ln__build b = { .onnx = onnx, .err = err, .nodes_capacity = 32 };
+    ln__build b = { .onnx = onnx, .err = err, .nodes_capacity = onnx->n_nodes + 2 };
     ln__arena names;
     ln_status st;
 
@@ -233,7 +234,9 @@ ln_status ln__onnx_graph(ln__graph **out, const ln__onnx *onnx, const ln__bindin
     ln__arena_init(&names, &onnx->ctx, 0);
     ln__map_init(&b.value_of, &names);
     ln__map_init(&b.readers, &names);
-    b.graph->nodes = ln__arena_calloc(&b.graph->arena, 32, sizeof *b.graph->nodes);
+    b.graph->arena.limit = LN__ROOM;
+    ln__onnx_room(&b.graph->arena, onnx->size, LN__ROOM_PER_BYTE);
+    b.graph->nodes = ln__arena_calloc(&b.graph->arena, (size_t)b.nodes_capacity, sizeof *b.graph->nodes);
     st = b.graph->nodes == NULL ? ln__onnx_nomem(err, onnx) : count_readers(&b);
     if (st == LN_OK)
         st = add_sources(&b, constants, n);
@@ -243,6 +246,7 @@ ln_status ln__onnx_graph(ln__graph **out, const ln__onnx *onnx, const ln__bindin
     if (st == LN_OK)
         st = add_outputs(&b);
     ln__arena_free(&names);
+    st = ln__onnx_limited(st, onnx, &b.graph->arena, err);
     if (st < 0)
         ln__graph_free(b.graph);
     else

@@ -51,6 +51,21 @@ ln_status ln__onnx_nomem(ln_error *err, const ln__onnx *onnx)
     return ln__fail_nomem(err, &onnx->ctx, 0);
 }
 
+void ln__onnx_room(ln__arena *arena, size_t bytes, size_t per_byte)
+{
+    size_t more;
+
+    if (!ln__mul_size(bytes, per_byte, &more) || !ln__add_size(arena->limit, more, &arena->limit))
+        arena->limit = SIZE_MAX;
+}
+
+ln_status ln__onnx_limited(ln_status st, const ln__onnx *onnx, const ln__arena *arena, ln_error *err)
+{
+    if (st != LN_E_NOMEM || !arena->full)
+        return st;
+    return ln__onnx_fail(err, LN_E_LIMIT, onnx, "needs more memory than a file of its size is given, %zu bytes", arena->limit);
+}
+
 bool ln__onnx_is_ours(const char *name)
 {
     return strncmp(name, LN__ONNX_PREFIX, sizeof LN__ONNX_PREFIX - 1) == 0;
@@ -247,8 +262,11 @@ static ln_status new_onnx(ln__onnx **out, const ln__ctx *ctx, const char *path, 
 
 static ln_status finish(ln__onnx **out, ln__onnx *onnx, ln_status st, ln_error *err)
 {
-    if (st == LN_OK)
-        st = parse_model(onnx, err);
+    if (st == LN_OK) {
+        onnx->arena.limit = LN__ROOM;
+        ln__onnx_room(&onnx->arena, onnx->size, LN__ROOM_PER_BYTE);
+        st = ln__onnx_limited(parse_model(onnx, err), onnx, &onnx->arena, err);
+    }
     if (st < 0)
         ln__onnx_free(onnx);
     else

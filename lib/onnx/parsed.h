@@ -22,9 +22,13 @@ enum {
 /* More than any classifier has; what a hostile file can make us hold stays in
  * proportion to its size. */
 enum {
-    LN__MOST_NODES = 1 << 20, LN__MOST_NAMES = 1 << 20, LN__MOST_NODE_VALUES = 1 << 16,
+    LN__MOST_NODES = 1 << 17, LN__MOST_NAMES = 1 << 20, LN__MOST_NODE_VALUES = 1 << 16,
     LN__MOST_ATTRIBUTES = 64, LN__MOST_METADATA = 1 << 16
 };
+/* Bytes that a file's parts, and its graph, may take: some for every byte of the
+ * file (names and attributes grow most, twentyfold) and of its external data,
+ * which may have to be converted. */
+enum { LN__ROOM = 8 << 20, LN__ROOM_PER_BYTE = 64, LN__ROOM_PER_EXTERNAL_BYTE = 16 };
 
 /* A tensor's bytes in another file; data NULL: in this one. */
 typedef struct ln__onnx_external_data { const uint8_t *data; size_t size; } ln__onnx_external_data;
@@ -107,6 +111,10 @@ const char *ln__onnx_node_text(char out[LN__NODE_TEXT], const ln__onnx *onnx, co
 ln_status ln__onnx_node_fail(ln_error *err, ln_status status, const ln__onnx *onnx, const ln__onnx_node *node,
                              const char *format, ...) LN__PRINTF(5, 6);
 ln_status ln__onnx_nomem(ln_error *err, const ln__onnx *onnx);
+/* Lets an arena grow by so much for each of `bytes`. */
+void ln__onnx_room(ln__arena *arena, size_t bytes, size_t per_byte);
+/* What has become of reading into `arena`: LN_E_NOMEM by its limit is LN_E_LIMIT. */
+ln_status ln__onnx_limited(ln_status st, const ln__onnx *onnx, const ln__arena *arena, ln_error *err);
 /* Names in messages: enough to find the thing. */
 #define LN__CUT "%.80s"
 
