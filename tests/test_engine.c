@@ -730,6 +730,52 @@ START_TEST(choices_are_read_back_and_checked)
 }
 END_TEST
 
+/* Functions one after the other, or each of a view of the input. */
+static void many_nodes(int32_t n, bool views)
+{
+    int32_t x = input(3, 4), shape = build_i64(g, I64S(-1, 48), 2), values = g->n_values;
+    ln__value *value = ln__arena_calloc(&g->arena, (size_t)(values + n), sizeof *value);
+    ln__node *nodes = ln__arena_calloc(&g->arena, (size_t)n, sizeof *nodes);
+
+    memcpy(value, g->values, (size_t)values * sizeof *value);
+    for (int32_t i = 0; i < n; i++) {
+        bool view = views && i < n / 2;
+        int32_t *ids = ln__arena_alloc(&g->arena, 3 * sizeof *ids);
+        ids[0] = i == 0 || view ? x : views ? values + i - n / 2 : values + i - 1;
+        ids[1] = shape;
+        ids[2] = values + i;
+        nodes[i] = (ln__node){ .op = view ? LN__RESHAPE : LN__UNARY, .name = "", .type = "", .n_in = view ? 2 : 1, .n_out = 1,
+                               .in = ids, .out = ids + 2, .u.unary.kind = view ? 0 : LN__ABS };
+        value[values + i] = (ln__value){ .name = "", .producer = i };
+    }
+    g->values = value;
+    g->nodes = nodes;
+    g->n_values = values + n;
+    g->n_nodes = n;
+    build_output(g, g->n_values - 1);
+}
+
+START_TEST(plans_of_many_nodes_take_linear_time)
+{
+    double start = ln__now();
+    ln__engine *engine;
+    ln__plan *plan;
+    ln__cut *cut;
+    ln_error err = { 0 };
+
+    many_nodes(100000, _i == 1);
+    ck_assert_msg(ln__engine_make(&engine, &ctx, g, &err) == LN_OK, "%s", err.text);
+    ln__layout_assign(engine);
+    ck_assert_int_eq(ln__graph_cut(&cut, g, NULL, 0, &err), LN_OK);
+    ck_assert_msg(ln__plan_new(&plan, engine, cut, 0, 1, 1, &err) == LN_OK, "%s", err.text);
+    ck_assert_uint_le(ln__plan_arena(plan), 4096);
+    ln__plan_free(plan);
+    ln__cut_free(cut, &ctx);
+    ln__engine_release(engine);
+    ck_assert(ln__now() - start < 10.0);
+}
+END_TEST
+
 static void teardown(void)
 {
     ln__graph_free(g);
@@ -755,6 +801,7 @@ int main(void)
     tcase_add_test(c, matrix_products);
     tcase_add_test(c, gemm_is_right);
     tcase_add_test(c, choices_are_read_back_and_checked);
+    tcase_add_loop_test(c, plans_of_many_nodes_take_linear_time, 0, 2);
     suite_add_tcase(s, c);
     c = tcase_create("our kernels");
     tcase_add_checked_fixture(c, setup, teardown);

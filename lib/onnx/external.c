@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* A location is a path inside the model's folder: not absolute, no "..". */
 static bool stays_inside(const char *location)
@@ -67,40 +68,59 @@ static ln_status resolve(char out[PATH_MAX], const ln__onnx *onnx, const char *o
     return LN_OK;
 }
 
-static ln_status map_file(ln__onnx_external **out, ln__onnx *onnx, const char *owner, const char *location, ln_error *err)
+/* A file is mapped once, however it is spelled: "/device/inode" is no location. */
+static ln_status identify(const char **key, ln__onnx *onnx, const char *path, ln_error *err)
+{
+    struct stat info;
+    char text[64];
+
+    if (stat(path, &info) != 0)
+        return ln__fail_prefix(err, ln__fail_errno(err, LN_E_IO, errno, "%s", path), "%.120s", onnx->label);
+    snprintf(text, sizeof text, "/%llx/%llx", (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
+    *key = ln__arena_strndup(&onnx->arena, text, strlen(text));
+    return *key == NULL ? ln__onnx_nomem(err, onnx) : LN_OK;
+}
+
+static ln_status add_file(int64_t *index, ln__onnx *onnx, const char *owner, const char *path, const char *key, ln_error *err)
+{
+    ln_status st;
+
+    if (!LN__RESERVE(&onnx->ctx, onnx->externals, onnx->externals_capacity, onnx->n_externals + 1))
+        return ln__onnx_nomem(err, onnx);
+    st = ln__file_map(&onnx->externals[onnx->n_externals], path, onnx->max_external_bytes, err);
+    if (st < 0)
+        return ln__fail_prefix(err, st, "%.120s: %s", onnx->label, owner);
+    *index = (int64_t)onnx->n_externals++;
+    ln__onnx_room(&onnx->arena, onnx->externals[*index].size, LN__ROOM_PER_EXTERNAL_BYTE);
+    return ln__map_put(&onnx->external_of, key, *index) ? LN_OK : ln__onnx_nomem(err, onnx);
+}
+
+static ln_status find_file(int64_t *index, ln__onnx *onnx, const char *owner, const char *location, ln_error *err)
 {
     int saved = errno;
     char path[PATH_MAX];
-    ln__onnx_external *external;
+    const char *key;
     ln_status st;
 
-    for (external = onnx->externals; external != NULL; external = external->next)
-        if (strcmp(external->location, location) == 0) {
-            *out = external;
-            return LN_OK;
-        }
+    *index = ln__map_get(&onnx->external_of, location);
+    if (*index >= 0)
+        return LN_OK;
     st = resolve(path, onnx, owner, location, err);
+    if (st == LN_OK)
+        st = identify(&key, onnx, path, err);
+    if (st == LN_OK && (*index = ln__map_get(&onnx->external_of, key)) < 0)
+        st = add_file(index, onnx, owner, path, key, err);
     errno = saved;
     if (st < 0)
         return st;
-    external = ln__arena_calloc(&onnx->arena, 1, sizeof *external);
-    if (external == NULL)
-        return ln__onnx_nomem(err, onnx);
-    external->location = location;
-    st = ln__file_map(&external->file, path, onnx->max_external_bytes, err);
-    if (st < 0)
-        return ln__fail_prefix(err, st, "%.120s: %s", onnx->label, owner);
-    ln__onnx_room(&onnx->arena, external->file.size, LN__ROOM_PER_EXTERNAL_BYTE);
-    external->next = onnx->externals;
-    onnx->externals = external;
-    *out = external;
-    return LN_OK;
+    return ln__map_put(&onnx->external_of, location, *index) ? LN_OK : ln__onnx_nomem(err, onnx);
 }
 
 ln_status ln__external_open(const uint8_t **out, ln__onnx *onnx, const char *owner, const char *location,
                             uint64_t offset, uint64_t length, ln_error *err)
 {
-    ln__onnx_external *external;
+    const ln__file *file;
+    int64_t index;
     ln_status st;
 
     if (location == NULL)
@@ -111,12 +131,13 @@ ln_status ln__external_open(const uint8_t **out, ln__onnx *onnx, const char *own
     if (!stays_inside(location))
         return ln__onnx_fail(err, LN_E_FORMAT, onnx, "%s: its data '" LN__CUT "' is not a path inside the model's folder",
                              owner, location);
-    st = map_file(&external, onnx, owner, location, err);
+    st = find_file(&index, onnx, owner, location, err);
     if (st < 0)
         return st;
-    if (offset > external->file.size || length > external->file.size - offset)
+    file = &onnx->externals[index];
+    if (offset > file->size || length > file->size - offset)
         return ln__onnx_fail(err, LN_E_FORMAT, onnx, "%s: needs bytes %llu to %llu of '" LN__CUT "', which has %zu", owner,
-                             (unsigned long long)offset, (unsigned long long)(offset + length), location, external->file.size);
-    *out = external->file.data + offset;
+                             (unsigned long long)offset, (unsigned long long)(offset + length), location, file->size);
+    *out = file->data + offset;
     return LN_OK;
 }

@@ -252,6 +252,7 @@ static ln_status new_onnx(ln__onnx **out, const ln__ctx *ctx, const char *path, 
     ln__map_init(&onnx->tensor_of, &onnx->arena);
     ln__map_init(&onnx->input_of, &onnx->arena);
     ln__map_init(&onnx->metadata_of, &onnx->arena);
+    ln__map_init(&onnx->external_of, &onnx->arena);
     if (onnx->path == NULL) {
         ln__onnx_free(onnx);
         return ln__fail_nomem(err, ctx, 0);
@@ -320,8 +321,9 @@ void ln__onnx_free(ln__onnx *onnx)
     if (onnx == NULL)
         return;
     ctx = onnx->ctx;
-    for (ln__onnx_external *e = onnx->externals; e != NULL; e = e->next)
-        ln__file_unmap(&e->file);
+    for (size_t i = 0; i < onnx->n_externals; i++)
+        ln__file_unmap(&onnx->externals[i]);
+    ln__free(&ctx, onnx->externals);
     ln__file_unmap(&onnx->file);
     ln__free(&ctx, onnx->copy);
     ln__arena_free(&onnx->arena);

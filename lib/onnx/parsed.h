@@ -22,7 +22,7 @@ enum {
 /* More than any classifier has; what a hostile file can make us hold stays in
  * proportion to its size. */
 enum {
-    LN__MOST_NODES = 1 << 17, LN__MOST_NAMES = 1 << 20, LN__MOST_NODE_VALUES = 1 << 16,
+    LN__MOST_NODES = 1 << 16, LN__MOST_NAMES = 1 << 20, LN__MOST_NODE_VALUES = 1 << 16,
     LN__MOST_ATTRIBUTES = 64, LN__MOST_METADATA = 1 << 16
 };
 /* Bytes that a file's parts, and its graph, may take: some for every byte of the
@@ -73,7 +73,6 @@ typedef struct ln__onnx_value {
 
 typedef struct ln__onnx_metadata_entry { const char *key, *value; } ln__onnx_metadata_entry;
 
-typedef struct ln__onnx_external { struct ln__onnx_external *next; const char *location; ln__file file; } ln__onnx_external;
 
 struct ln__onnx {
     ln__ctx ctx;
@@ -84,7 +83,8 @@ struct ln__onnx {
     const uint8_t *data; size_t size;
     uint64_t max_bytes, max_file_bytes, max_external_bytes;
     bool accept_nan;            /* its tensors are data to be fed, not weights */
-    ln__onnx_external *externals;
+    ln__file *externals; size_t n_externals, externals_capacity;    /* mapped once each */
+    ln__map external_of;        /* location as spelled, and "/device/inode" -> index */
 
     int64_t ir_version, opset;
     const char *producer, *producer_name, *producer_version;
