@@ -211,10 +211,10 @@ ln_status ln__graph_fold(ln__graph **out, const ln__graph *graph, const int32_t 
         bool ok = fold_constants(&r) && simplify(&r);
         if (ok)
             ln__find_patterns(&r);      /* before their constants go elsewhere */
-        if (!ok || !fold_all_affine(&r))
+        if (r.three == NULL && r.g->one_row == NULL)
+            r.g->one_row = ln__arena_strndup(&r.g->arena, r.why.text, strlen(r.why.text));
+        if (!ok || !fold_all_affine(&r) || (r.three == NULL && r.g->one_row == NULL))
             st = ln__fail_nomem(err, graph->ctx, 0);
-        else
-            r.g->one_row = graph->one_row || r.three == NULL;
     }
     return ln__rewrite_finish(&r, st, out);
 }

@@ -190,7 +190,7 @@ typedef struct ln__graph {
     ln__graph_input *inputs; int32_t n_inputs;
     int32_t *outputs;   int32_t n_outputs;  /* value ids */
     bool batch_fixed;           /* the file says 1 row, not "any" */
-    bool one_row;               /* found by ln__graph_fold: cannot be made for more */
+    const char *one_row;        /* why it cannot be made for more, found by ln__graph_fold; NULL: it can */
     uint64_t max_bytes;         /* most bytes a folded or running tensor may take */
 } ln__graph;
 

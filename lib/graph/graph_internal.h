@@ -48,8 +48,8 @@ ln_status ln__need_vector(const ln__infer *c, int32_t input, const char *what, i
 ln_status ln__follow_rows(int64_t *apart, const ln__infer *c);
 /* The dimension that counts rows and nothing else; -1: none. */
 int32_t ln__row_axis(const ln__tensor *t, int64_t apart, int64_t rows);
-/* Two numbers of rows tell what follows them. *three is NULL where only one row can be computed. */
-ln_status ln__shapes_infer_both(ln__shapes **one, ln__shapes **three, const ln__graph *graph, ln_error *err);
+/* Two numbers of rows tell what follows them. *three is NULL where only one row can be computed; `why` (may be NULL) says why. */
+ln_status ln__shapes_infer_both(ln__shapes **one, ln__shapes **three, const ln__graph *graph, ln_error *why, ln_error *err);
 
 /* ---- Tensors ------------------------------------------------------------------ */
 

@@ -347,7 +347,7 @@ ln_status ln__shapes_infer(ln__shapes **out, const ln__graph *graph, int64_t row
 
     *out = NULL;
     if (graph->one_row && rows > 1)
-        return ln__fail(err, LN_E_UNSUPPORTED, "%.160s: only one row at a time can be computed", graph->file);
+        return ln__fail(err, LN_E_UNSUPPORTED, "%s", graph->one_row);
     w.shapes = ln__calloc(graph->ctx, 1, sizeof *w.shapes);
     if (w.shapes == NULL)
         return ln__fail_nomem(err, graph->ctx, sizeof *w.shapes);

@@ -33,11 +33,11 @@ static bool copy_graph(ln__rewrite *r)
     ln__graph *g = r->g;
 
     g->batch_fixed = old->batch_fixed;
-    g->one_row = old->one_row;
+    g->one_row = old->one_row == NULL ? NULL : ln__arena_strndup(&g->arena, old->one_row, strlen(old->one_row));
     g->values = ln__arena_calloc(&g->arena, (size_t)r->capacity + 1, sizeof *g->values);
     g->inputs = ln__arena_calloc(&g->arena, (size_t)old->n_inputs + 1, sizeof *g->inputs);
     g->outputs = ln__arena_calloc(&g->arena, (size_t)old->n_outputs + 1, sizeof *g->outputs);
-    if (g->values == NULL || g->inputs == NULL || g->outputs == NULL || !copy_nodes(r))
+    if (g->values == NULL || g->inputs == NULL || g->outputs == NULL || (old->one_row != NULL && g->one_row == NULL) || !copy_nodes(r))
         return false;
     memcpy(g->values, old->values, (size_t)old->n_values * sizeof *g->values);
     memcpy(g->inputs, old->inputs, (size_t)old->n_inputs * sizeof *g->inputs);
@@ -93,7 +93,7 @@ ln_status ln__rewrite_begin(ln__rewrite *r, const ln__graph *graph, const int32_
     for (int32_t i = 0; i < n_keep; i++)
         if (keep[i] < 0 || keep[i] >= graph->n_values)
             return ln__fail(err, LN_E_ARGUMENT, "%.160s: no value has number %d", graph->file, (int)keep[i]);
-    if ((st = ln__shapes_infer_both(&r->one, &r->three, graph, err)) < 0 ||
+    if ((st = ln__shapes_infer_both(&r->one, &r->three, graph, &r->why, err)) < 0 ||
         (st = ln__graph_new(&r->g, graph->ctx, graph->file, graph->max_bytes, err)) < 0)
         return st;
     if (!take_memory(r))

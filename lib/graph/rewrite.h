@@ -12,7 +12,8 @@ typedef struct ln__rewrite {
     const ln__graph *old;
     ln__graph *g;
     ln_error *err;
-    ln__shapes *one, *three;    /* of the old graph; three NULL: it takes one row only */
+    ln__shapes *one, *three;    /* of the old graph; three NULL: it takes one row only ... */
+    ln_error why;               /* ... and why */
     int32_t capacity;           /* of the value arrays */
     bool *dead;                 /* [node] */
     bool *pinned;               /* [value] an output or kept: must be computed under its id */

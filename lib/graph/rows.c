@@ -247,29 +247,38 @@ static bool value_is_thrice(int32_t v, const ln__shapes *one, const ln__shapes *
 
 /* What nodes read, and the answer, must be so: after a Reshape to a number that
  * three happens to divide, something else would be computed of several rows than of one. */
-static bool alike(const ln__graph *g, const ln__shapes *one, const ln__shapes *three)
+static ln_status check_alike(const ln__graph *g, const ln__shapes *one, const ln__shapes *three, ln_error *err)
 {
-    for (int32_t n = 0; n < g->n_nodes; n++)
-        for (int32_t i = 0; i < g->nodes[n].n_in && !knows_no_dimensions(g->nodes[n].op); i++)
+    int32_t odd = g->n_outputs > 0 && !value_is_thrice(g->outputs[0], one, three) ? g->outputs[0] : LN__NO_VALUE;
+
+    for (int32_t n = 0; n < g->n_nodes && odd == LN__NO_VALUE; n++)
+        for (int32_t i = 0; i < g->nodes[n].n_in && !knows_no_dimensions(g->nodes[n].op) && odd == LN__NO_VALUE; i++)
             if (!value_is_thrice(g->nodes[n].in[i], one, three))
-                return false;
-    return g->n_outputs == 0 || value_is_thrice(g->outputs[0], one, three);
+                odd = g->nodes[n].in[i];
+    if (odd == LN__NO_VALUE)
+        return LN_OK;
+    return ln__fail(err, LN_E_UNSUPPORTED, "%.160s: '%.80s' of three rows is not as long as three of one; only one row at a time can be computed",
+                    g->file, g->values[odd].name);
 }
 
-ln_status ln__shapes_infer_both(ln__shapes **one, ln__shapes **three, const ln__graph *graph, ln_error *err)
+ln_status ln__shapes_infer_both(ln__shapes **one, ln__shapes **three, const ln__graph *graph, ln_error *why, ln_error *err)
 {
+    ln_error unwanted;
     ln_status st = ln__shapes_infer(one, graph, 1, err);
 
     *three = NULL;
     if (st < 0)
         return st;
-    st = ln__shapes_infer(three, graph, 3, err);
+    why = why != NULL ? why : &unwanted;
+    st = ln__shapes_infer(three, graph, 3, why);
     if (st < 0 && st != LN_E_UNSUPPORTED && st != LN_E_LIMIT) {
         ln__shapes_free(*one, graph->ctx);
         *one = NULL;
+        if (err != NULL)
+            *err = *why;
         return st;
     }
-    if (*three != NULL && !alike(graph, *one, *three)) {
+    if (*three != NULL && check_alike(graph, *one, *three, why) < 0) {
         ln__shapes_free(*three, graph->ctx);
         *three = NULL;
     }
@@ -279,7 +288,7 @@ ln_status ln__shapes_infer_both(ln__shapes **one, ln__shapes **three, const ln__
 ln_status ln__graph_row_values(bool *out, const ln__graph *graph, ln_error *err)
 {
     ln__shapes *one, *three;
-    ln_status st = ln__shapes_infer_both(&one, &three, graph, err);
+    ln_status st = ln__shapes_infer_both(&one, &three, graph, NULL, err);
 
     if (st < 0)
         return st;
