@@ -29,22 +29,16 @@ static char *table_path(const figures *f)
     return f->csv ? strdup(f->csv) : f->output ? plot_data_path(f->output) : NULL;
 }
 
-static int check_one(const figures *f, const char *path)
-{
-    int code = TOOL_DONE;
-
-    for (size_t i = 0; path && code == TOOL_DONE && i < sizeof f->read / sizeof f->read[0]; i++)
-        code = check_result(f->command, path, f->read[i]);
-    return code;
-}
-
 int figures_check(const figures *f)
 {
+    const size_t count = sizeof f->read / sizeof f->read[0];
     char *table = table_path(f);
-    int code = check_one(f, f->output);
+    int code = f->output ? check_result(f->command, f->output, f->read, count) : TOOL_DONE;
 
-    if (code == TOOL_DONE)
-        code = check_one(f, table);
+    if (code == TOOL_DONE && table)
+        code = check_result(f->command, table, f->read, count);
+    if (code == TOOL_DONE && table && f->output)
+        code = check_result(f->command, table, &f->output, 1);
     free(table);
     return code;
 }

@@ -13,28 +13,35 @@ static bool ends_with(const char *text, const char *end)
     return n > m && strcmp(text + n - m, end) == 0;
 }
 
-int log_check(const char *command, const char *path, const char *model)
+int log_check(const char *command, const char *path, const char *const *read, size_t count)
 {
     if (!ends_with(path, ".json") && !ends_with(path, ".csv"))
         return cli_wrong(command, "--log: '%s' must end in .csv or .json", path);
-    return check_result(command, path, model);
+    return check_result(command, path, read, count);
 }
 
-/* Written as training goes on, to be looked at meanwhile. */
-int log_open(progress_log *log, const char *command, const char *path)
+void log_start(progress_log *log, const char *command, const char *path)
 {
-    log->json = ends_with(path, ".json");
-    log->file = fopen(path, "w");
-    if (!log->file) {
-        fprintf(stderr, "leenet %s: cannot write the log '", command);
-        print_safe(stderr, path);
-        fprintf(stderr, "': %s\n", strerror(errno));
-        return TOOL_FAILED;
-    }
-    if (!log->json)
+    *log = (progress_log){ .command = command, .path = path, .json = ends_with(path, ".json") };
+}
+
+/* Said at once: what follows may take hours. */
+static void fail(progress_log *log)
+{
+    fprintf(stderr, "leenet %s: cannot write the log '", log->command);
+    print_safe(stderr, log->path);
+    fprintf(stderr, "': %s\n", strerror(errno));
+    log->failed = true;
+}
+
+static void begin(progress_log *log)
+{
+    log->file = fopen(log->path, "w");
+    if (!log->file)
+        fail(log);
+    else if (!log->json)
         fputs("seconds,stage,exit,point,epoch,epochs,done,total,loss,validation,accuracy,"
               "rows_per_second\n", log->file);
-    return TOOL_DONE;
 }
 
 static void write_csv(FILE *to, double seconds, const ln_progress *now)
@@ -71,28 +78,25 @@ static void write_json(FILE *to, double seconds, const ln_progress *now)
     json_finish(&j);
 }
 
+/* Written as training goes on, to be looked at meanwhile. */
 void log_write(progress_log *log, double seconds, const ln_progress *now)
 {
-    if (!log->file)
+    if (log->path && !log->file && !log->failed)
+        begin(log);
+    if (!log->file || log->failed)
         return;
     if (log->json)
         write_json(log->file, seconds, now);
     else
         write_csv(log->file, seconds, now);
     if (fflush(log->file) != 0)
-        log->failed = true;
+        fail(log);
 }
 
-int log_close(progress_log *log, const char *command)
+int log_close(progress_log *log)
 {
-    bool failed = log->failed;
-
-    if (!log->file)
-        return TOOL_DONE;
-    failed |= fclose(log->file) != 0;
+    if (log->file && fclose(log->file) != 0 && !log->failed)
+        fail(log);
     log->file = NULL;
-    if (!failed)
-        return TOOL_DONE;
-    fprintf(stderr, "leenet %s: the log could not be written completely\n", command);
-    return TOOL_FAILED;
+    return log->failed ? TOOL_FAILED : TOOL_DONE;
 }

@@ -1,4 +1,5 @@
 /* cli_output.c - files for results: made beside their name and moved there when they are whole. */
+#define _XOPEN_SOURCE 700     /* realpath */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -39,6 +40,8 @@ int check_writable(const char *command, const char *path)
     char *beside;
     int code = TOOL_DONE, file;
 
+    if (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0)
+        return cannot_write(command, path, "it is not a plain file");
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
         return cannot_write(command, path, S_ISDIR(there.st_mode) ? "it is a folder" : "it is not a plain file");
     file = create_beside(path, &beside);
@@ -52,24 +55,43 @@ int check_writable(const char *command, const char *path)
     return code;
 }
 
-int check_result(const char *command, const char *path, const char *input)
+/* The file of a SPEC or FILE:all, whose parts stand behind colons. */
+static bool find_source(const char *spec, struct stat *info)
 {
-    struct stat there, read;
+    char *path = strdup(spec), *colon = path;
+    bool found = false;
 
-    if (input && stat(path, &there) == 0 && stat(input, &read) == 0 && there.st_dev == read.st_dev && there.st_ino == read.st_ino)
-        return cannot_write(command, path, "it is a file that is read");
+    while (path && colon && !(found = stat(path, info) == 0))
+        if ((colon = strrchr(path, ':')))
+            *colon = '\0';
+    free(path);
+    return found;
+}
+
+int check_result(const char *command, const char *path, const char *const *read, size_t count)
+{
+    struct stat there, input;
+    bool exists = stat(path, &there) == 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (read[i] && (strcmp(read[i], path) == 0 ||
+                        (exists && find_source(read[i], &input) && there.st_dev == input.st_dev && there.st_ino == input.st_ino)))
+            return cannot_write(command, path, "it is a file that is read or written otherwise");
     return check_writable(command, path);
 }
 
-/* As ln_model_save: what is there is replaced, and its mode kept. */
+/* As ln_model_save: what is there, or what a link leads to, is replaced, and its mode kept. */
 int output_open(output *out, const char *command, const char *path)
 {
     struct stat there;
     int file;
 
     *out = (output){ .command = command, .path = path };
-    file = create_beside(path, &out->beside);
-    if (file >= 0 && stat(path, &there) == 0)
+    snprintf(out->target, sizeof out->target, "%s", path);
+    if (strlen(path) >= sizeof out->target || (lstat(path, &there) == 0 && S_ISLNK(there.st_mode) && !realpath(path, out->target)))
+        return cannot_write(command, path, strerror(strlen(path) >= sizeof out->target ? ENAMETOOLONG : errno));
+    file = create_beside(out->target, &out->beside);
+    if (file >= 0 && stat(out->target, &there) == 0)
         (void)fchmod(file, there.st_mode & 0777);
     out->file = file >= 0 ? fdopen(file, "w") : NULL;
     if (out->file)
@@ -89,7 +111,7 @@ int output_close(output *out, bool whole)
     int code = TOOL_DONE;
 
     lost |= fclose(out->file) != 0;
-    if (whole && (lost || rename(out->beside, out->path) != 0))
+    if (whole && (lost || rename(out->beside, out->target) != 0))
         code = cannot_write(out->command, out->path, strerror(errno));
     if (!whole || code != TOOL_DONE)
         unlink(out->beside);

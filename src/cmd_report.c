@@ -311,7 +311,7 @@ static void report_free(report *r)
 static int run(report *r, const settings *s, progress *p)
 {
     ln_error err = { 0 };
-    int code = check_result(name, s->output, r->model_path);
+    int code = check_result(name, s->output, (const char *const[]){ r->model_path, s->data, s->class_map }, 3);
 
     if (code == TOOL_DONE)
         code = load_model(&r->model, name, r->model_path, p);

@@ -220,6 +220,7 @@ static int sweep_size(sweep *w, stretch *of)
         code = load_data(&data, name, spec, w->s->train.class_map, w->s->train.skip_bad);
     if (code == TOOL_DONE) {
         of->train_rows = ln_data_rows(data);
+        train_warn_of_shared(name, "--val", w->val, (const ln_data *const[]){ data }, 1);
         if (!w->s->train.quiet)
             fprintf(stderr, "training on %zu rows\n", of->train_rows);
         st = train_model(&w->s->train, j.model, data, &w->p, &err);
@@ -427,8 +428,8 @@ static int run(sweep *w)
     if (budgets_read(&w->budgets, name, s->budgets) != TOOL_DONE)
         return TOOL_USAGE;
     if (!list_read(&w->sizes, s->sizes ? s->sizes : "100", 1, 100, MOST_SIZES))
-        return cli_wrong(name, "--sizes: '%s' is neither a list of per cents from 1 to 100 (10,20,40,70,100) nor FROM:TO:COUNT", s->sizes);
-    w->figures = (figures){ name, s->output, s->csv, { w->path, s->train.val, s->train.class_map }, write_csv, draw, w };
+        return cli_wrong(name, "--sizes: '%s' is neither a list of per cents from 1 to 100 (10,20,40,70,100) nor FROM:TO:COUNT with COUNT from 2 to %d", s->sizes, MOST_SIZES);
+    w->figures = (figures){ name, s->output, s->csv, { w->path, s->train.data, s->train.val, s->train.class_map }, write_csv, draw, w };
     code = figures_check(&w->figures);
     if (code == TOOL_DONE)
         code = load_data(&w->val, name, s->train.val, s->train.class_map, s->train.skip_bad);

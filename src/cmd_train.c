@@ -334,10 +334,12 @@ static int train(job *b)
 static int run(job *b, const char *path)
 {
     const train_settings *s = b->s;
-    int code = check_writable(name, s->output);
+    const char *const read[] = { s->data, s->val, s->head_data, s->gate_data, s->cal_data, s->class_map, s->log, path };
+    const size_t all = sizeof read / sizeof read[0];
+    int code = check_result(name, s->output, read, all - 1);    /* but for the model, which may be replaced by what it becomes */
 
     if (code == TOOL_DONE && s->log)
-        code = log_check(name, s->log, path);
+        code = log_check(name, s->log, (const char *const[]){ s->output, s->data, s->val, s->head_data, s->gate_data, s->cal_data, s->class_map, path }, all);
     if (code == TOOL_DONE)
         code = load_model(&b->model, name, path, &b->p);
     if (code == TOOL_DONE)
@@ -353,7 +355,7 @@ static int run(job *b, const char *path)
     if (code == TOOL_DONE)
         code = open_data(b, &b->cal, s->cal_data);
     if (code == TOOL_DONE)
-        train_warn_of_shared("--val", b->val, (const ln_data *const[]){ b->data, b->head_data, b->gate_data }, 3);
+        train_warn_of_shared(name, "--val", b->val, (const ln_data *const[]){ b->data, b->head_data, b->gate_data }, 3);
     if (code == TOOL_DONE)
         code = train_check_apart("--cal-data", b->cal, (const ln_data *const[]){ b->data, b->head_data, b->gate_data }, 3,
                                  "so that nothing could be proven");
@@ -362,8 +364,8 @@ static int run(job *b, const char *path)
                                  "whose answers heads know by heart; without --gate-data gates learn from their answers out of fold");
     if (code == TOOL_DONE)
         code = train_check_apart("--head-data", b->head_data, (const ln_data *const[]){ b->data }, 1, "by which heads are judged");
-    if (code == TOOL_DONE && s->log)
-        code = log_open(&b->p.log, name, s->log);
+    if (s->log)
+        log_start(&b->p.log, name, s->log);
     if (code == TOOL_DONE)
         code = train(b);
     ln_model_free(b->model);
@@ -385,7 +387,7 @@ int cmd_train(int argc, char **argv)
         progress_start(&b.p, s.quiet);
         interrupt_catch();
         code = run(&b, argv[0]);
-        closed = log_close(&b.p.log, name);
+        closed = log_close(&b.p.log);
         if (code == TOOL_DONE)
             code = closed;
         code = finish_output(name, code);

@@ -60,7 +60,7 @@ size_t    train_request_count(const train_settings *s);
  * data and members of learned [count] may be NULL. */
 int       train_check_apart(const char *flag, const ln_data *data, const ln_data *const *learned, size_t count, const char *why);
 /* The same, where it is no more than worth knowing. */
-void      train_warn_of_shared(const char *flag, const ln_data *data, const ln_data *const *learned, size_t count);
+void      train_warn_of_shared(const char *command, const char *flag, const ln_data *data, const ln_data *const *learned, size_t count);
 ln_status train_calibrate(const train_settings *s, ln_model *model, ln_data *rows, progress *p, ln_error *err);
 /* Operating points at the budgets that were asked for, or at usual ones. */
 ln_status train_add_budget_points(const train_settings *s, ln_model *model, ln_error *err);

@@ -1,4 +1,5 @@
 /* leenet_main.c - the tool `leenet`: finds the command and runs it. */
+#include <signal.h>
 #include <string.h>
 
 #include "tool.h"
@@ -63,6 +64,7 @@ int main(int argc, char **argv)
 {
     const struct command *command;
 
+    signal(SIGXFSZ, SIG_IGN);       /* a file that may grow no more is an error to be told, not an end */
     if (argc < 2) {
         print_usage(stderr);
         return TOOL_USAGE;

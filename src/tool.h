@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include <leenet/leenet.h>
@@ -175,7 +176,8 @@ int preprocess_apply(const char *command, const preprocess_flags *flags, ln_mode
 /* ---- Progress and Ctrl-C (cli_progress.c, cli_log.c) ---------------------- */
 
 typedef struct progress_log {
-    FILE *file;                 /* NULL: no log */
+    const char *command, *path; /* NULL: no log */
+    FILE *file;                 /* NULL: nothing was written yet, or it failed */
     bool  json;
     bool  failed;
 } progress_log;
@@ -197,11 +199,11 @@ int  progress_show(const ln_progress *now, void *payload);             /* ln_pro
 void progress_message(int32_t level, const char *text, void *payload); /* ln_log_fn */
 void progress_end(progress *p);     /* ends the line; the log stays open */
 
-/* By the name's ending, .csv or .json. log_check asks before long work. TOOL_DONE or the exit code. */
-int  log_check(const char *command, const char *path, const char *model);
-int  log_open(progress_log *log, const char *command, const char *path);
+/* By the name's ending, .csv or .json. TOOL_DONE or the exit code; the file is begun with the first record. */
+int  log_check(const char *command, const char *path, const char *const *read, size_t count);
+void log_start(progress_log *log, const char *command, const char *path);
 void log_write(progress_log *log, double seconds, const ln_progress *now);
-int  log_close(progress_log *log, const char *command);
+int  log_close(progress_log *log);
 
 /* The first SIGINT asks the running call to stop, the second kills. */
 void interrupt_catch(void);
@@ -265,15 +267,15 @@ int finish_output(const char *command, int code);
 /* ---- Files for results (cli_output.c) ---------------------------------------- */
 
 /* Has its name only when it is whole; what was there before stays until then. */
-typedef struct output { const char *command, *path; char *beside; FILE *file; } output;
+typedef struct output { const char *command, *path; char target[PATH_MAX], *beside; FILE *file; } output;
 /* TOOL_DONE or, after a message, the exit code. `whole` false drops it. */
 int output_open(output *out, const char *command, const char *path);
 int output_close(output *out, bool whole);
 
 /* Whether a file can be written there, asked before long work: TOOL_DONE or the exit code. */
 int check_writable(const char *command, const char *path);
-/* The same for a table, page or picture, which must not replace what is read: a file `input` (NULL: none). */
-int check_result(const char *command, const char *path, const char *input);
+/* The same, and that none of these [count] is replaced: models, SPECs, class maps, other results; NULL: none. */
+int check_result(const char *command, const char *path, const char *const *read, size_t count);
 
 /* ---- Exits and operating points (cli_points.c) ----------------------------- */
 

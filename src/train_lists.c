@@ -10,7 +10,7 @@ enum { MOST_EXITS = 63, MOST_NUMBERS = 1000 };
 static int wrong_exits(const char *text, const char *command)
 {
     return cli_wrong(command, "--exits: '%s' is neither auto, auto:K or even:K with K from 1 to %d (auto may end in @B or "
-                     "@B,C... with shares above 0, up to 1) nor value names separated by commas ('leenet info' lists them)",
+                     "@B,C... or @FROM:TO:COUNT with shares above 0, up to 1) nor value names separated by commas ('leenet info' lists them)",
                      text, MOST_EXITS);
 }
 
@@ -79,6 +79,6 @@ int train_read_budgets(train_settings *s, const char *command)
 {
     if (!s->budget || list_read(&s->budgets, s->budget, DBL_MIN, 1, MOST_NUMBERS))
         return TOOL_DONE;
-    return cli_wrong(command, "--budget: '%s' is not a list of shares of the plain network's cost (0.5 or 0.25,0.35,0.5) "
+    return cli_wrong(command, "--budget: '%s' is not a list of shares of the plain network's cost above 0, up to 1 (0.5 or 0.25,0.35,0.5), "
                      "nor FROM:TO:COUNT with COUNT from 2 to %d", s->budget, MOST_NUMBERS);
 }

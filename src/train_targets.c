@@ -322,14 +322,14 @@ int train_check_apart(const char *flag, const ln_data *data, const ln_data *cons
     return TOOL_DONE;
 }
 
-void train_warn_of_shared(const char *flag, const ln_data *data, const ln_data *const *learned, size_t count)
+void train_warn_of_shared(const char *command, const char *flag, const ln_data *data, const ln_data *const *learned, size_t count)
 {
     for (size_t k = 0; data && k < count; k++) {
         size_t shared = 0;
 
         if (learned[k] && ln_data_common(data, learned[k], &shared, NULL, NULL) == LN_OK && shared)
             fprintf(stderr, "leenet %s: warning: %zu of the %zu rows of %s are among the rows to learn from; figures of them promise too much\n",
-                    name, shared, ln_data_rows(data), flag);
+                    command, shared, ln_data_rows(data), flag);
     }
 }
 

@@ -98,6 +98,18 @@ says "an operand after --" 1 "\-\-odd.onnx" "$LEENET" info -- --odd.onnx
 says "a folder that is not there" 1 "cannot write '$work/no/such/out.onnx': No such file" \
     "$LEENET" train m --data d -o "$work/no/such/out.onnx" --log "$work/unwanted.csv"
 expect "no log is begun then" test ! -e "$work/unwanted.csv"
+for named in --data --val --gate-data --head-data --cal-data; do
+    cp tests/data/shapes.tar.gz "$work/mine.tar.gz"
+    says "$named is not overwritten" 1 "cannot write '$work/mine.tar.gz': it is a file that is read" "$LEENET" train m --data tests/data/shapes.tar.gz \
+        $named "$work/mine.tar.gz:part=0/2" -o "$work/mine.tar.gz"
+    expect "but stays" cmp tests/data/shapes.tar.gz "$work/mine.tar.gz"
+done
+echo 0,0 > "$work/map.csv"
+says "nor is a class map" 1 "cannot write '$work/map.csv': it is a file that is read" "$LEENET" train m --data d --class-map "$work/map.csv:all" \
+    -o x.onnx --log "$work/map.csv"
+says "nor one result by another" 1 "cannot write '$work/both.csv': it is a file that is read or written" "$LEENET" train m --data d -o "$work/both.csv" \
+    --log "$work/both.csv"
+says "results do not go to devices" 1 "cannot write '/dev/stdout': it is not a plain file" "$LEENET" train m --data d -o /dev/stdout
 echo old > "$work/old.csv"
 says "a model that is not there" 1 "no/such.onnx" "$LEENET" train "$work/no/such.onnx" --data d -o "$work/x.onnx" --log "$work/old.csv"
 expect "leaves the old log" grep -qx old "$work/old.csv"
@@ -157,6 +169,12 @@ run "train" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:par
 json "train reports on --val" "[p['point'] for p in d] == [0, 1] and d[1]['alpha'] == 0.8 and d[0]['rows'] == 60
     and 0 < d[0]['expected']['accuracy'] <= 1"
 expect "train shows progress" grep -q "^head 1 epoch" "$work/said"
+ln -s early.onnx "$work/link.onnx"
+run "what a link leads to is replaced" "$LEENET" tune $model -o "$work/link.onnx" --threads 1 -q
+expect "and the link stays" test -L "$work/link.onnx" -a ! -L "$early"
+run "train again" "$LEENET" train $model --data $pictures:part=0/2 --val $pictures:part=1/2 --exits auto:2 --alpha 0.2,0.8 \
+    --epochs 5 --folds 2 --no-tune --seed 7 --threads 1 --log "$work/log.csv" -o "$work/link.onnx" --json
+expect "through the link" "$LEENET" info "$early"
 expect "train keeps a log" grep -q '^[0-9.]*,head,1,0,1,5,' "$work/log.csv"
 expect "with a training loss, which falls" awk -F, '
     ($2 == "head" || $2 == "gates") && $5 == 1 { first = $9 }

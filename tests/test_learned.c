@@ -16,6 +16,20 @@ static ln_model *load(void)
     return model;
 }
 
+static void train(ln_model *model, ln_data *data)
+{
+    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
+    ln_gate_options g = LN_GATE_OPTIONS_INIT;
+
+    t.epochs = 2;
+    t.threads = g.threads = 1;
+    g.cost = LN_COST_MACS;
+    g.alphas = (double[]){ 0.5 };
+    g.n_alphas = 1;
+    OK(ln_exit_train(model, data, &t, &err));
+    OK(ln_gate_train(model, data, &g, &err));
+}
+
 static size_t common(const char *a, const char *b, size_t *first)
 {
     ln_data *one = open_rows(a), *other = open_rows(b);
@@ -58,6 +72,31 @@ START_TEST(links_to_pictures_are_followed)
 }
 END_TEST
 
+/* A file's number may be used again as soon as it is gone. */
+START_TEST(files_written_anew_are_others)
+{
+    char folder[] = "/tmp/leenet-anew-XXXXXX", command[300];
+    ln_model *model = NULL;
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(command, sizeof command, "tar xzf " DATA " -C %s", folder);
+    ck_assert_int_eq(system(command), 0);
+    OK(ln_model_load(&model, MODEL, NULL, &err));
+    OK(ln_exit_add_auto(model, 1, NULL, &err));
+    ln_data *data = open_rows(folder);
+    train(model, data);
+    ln_data_free(data);
+    snprintf(command, sizeof command, "cd %s && for f in */*; do cp $f copy && rm $f && mv copy $f; done", folder);
+    ck_assert_int_eq(system(command), 0);
+    data = open_rows(folder);
+    OK(ln_policy_calibrate(model, data, NULL, &err));
+    ln_data_free(data);
+    ln_model_free(model);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 START_TEST(arguments_of_common_are_checked)
 {
     ln_data *data = open_rows(DATA);
@@ -70,20 +109,6 @@ START_TEST(arguments_of_common_are_checked)
     ln_data_free(data);
 }
 END_TEST
-
-static void train(ln_model *model, ln_data *data)
-{
-    ln_train_options t = LN_TRAIN_OPTIONS_INIT;
-    ln_gate_options g = LN_GATE_OPTIONS_INIT;
-
-    t.epochs = 2;
-    t.threads = g.threads = 1;
-    g.cost = LN_COST_MACS;
-    g.alphas = (double[]){ 0.5 };
-    g.n_alphas = 1;
-    OK(ln_exit_train(model, data, &t, &err));
-    OK(ln_gate_train(model, data, &g, &err));
-}
 
 /* Gates from rows that heads know learn that heads are always right. */
 START_TEST(gates_refuse_rows_that_heads_know)
@@ -235,6 +260,7 @@ int main(void)
     tcase_add_test(t, rows_are_known_by_their_files);
     tcase_add_test(t, links_to_pictures_are_followed);
     tcase_add_test(t, arguments_of_common_are_checked);
+    tcase_add_test(t, files_written_anew_are_others);
     tcase_add_test(t, gates_refuse_rows_that_heads_know);
     tcase_add_test(t, heads_are_not_judged_by_further_rows);
     tcase_add_test(t, a_training_that_cannot_begin_leaves_points);

@@ -346,7 +346,7 @@ END_TEST
 START_TEST(split_outputs_may_be_left_out)
 {
     static const int64_t x[] = { -1, 6 };
-    static const char *const outputs[] = { "a - b", "a - - b", "a - b -" };
+    static const char *const outputs[] = { "a - b", "a - - b", "a - b -", "- a - b" };
 
     for (size_t i = 0; i < LN__COUNT(outputs); i++) {
         ln_error err = { 0, 0, "" };

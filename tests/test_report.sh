@@ -169,6 +169,7 @@ if command -v gnuplot > /dev/null; then expect "the picture is drawn" grep -q '<
 else skip "the picture is drawn" "gnuplot is not installed"; fi
 says "a size that fails" 1 "nothing comes of 1 % of the rows" sweep --sizes 1,33,100 --budgets 0.5 --csv "$work/some.csv"
 expect "takes no other with it" sh -c "cut -d, -f1 '$work/some.csv' | uniq | tr '\n' ' ' | grep -qx 'train_rows 39 120 '"
+says "sweep tells of rows of training in --val" 0 "warning: 30 of the 30 rows of --val are among" sweep --json
 says "sweep --json" 0 '"alpha": 0.1, "accuracy": {"mean": ' sweep --json
 mkdir "$work/empty"
 echo old > "$work/kept.svg"
@@ -179,6 +180,12 @@ for picture in none kept; do
 done
 expect "and no picture" test ! -e "$work/none.svg"
 expect "but the old one where there was one" grep -qx old "$work/kept.svg"
+says "a table under its picture's name" 1 "written otherwise" "$LEENET" compare "$early" --data "$top" -o "$work/one.svg" --csv "$work/one.svg"
+ln -s kept.svg "$work/linked.svg"
+"$LEENET" compare "$early" --data "$top" --budgets 0.5 -q -o "$work/x.svg" --csv "$work/linked.svg" > "$work/said" 2>&1
+expect "a link to a result stays one" test -L "$work/linked.svg"
+expect "whose file has the result" grep -q "^policy," "$work/kept.svg"
+echo old > "$work/kept.svg"
 mkdir "$work/folder.csv"
 says "a folder in the place of the data beside a picture" 1 "cannot write '$work/folder.csv': it is a folder" \
     "$LEENET" compare "$early" --data "$top" -o "$work/folder.svg"

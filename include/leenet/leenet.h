@@ -359,7 +359,8 @@ LN_API const char *ln_data_class_name(const ln_data *data, uint32_t i); /* "" if
 LN_API const char *ln_data_row_name(const ln_data *data, size_t row);   /* file name; "" if none */
 
 /* *count: rows of `data` that `other` holds as well, known by the files they lie
- * in, whatever path they were opened by; *first (may be NULL): the first of
+ * in, whatever path they were opened by (a file that is written anew is another
+ * one); *first (may be NULL): the first of
  * them. Nothing is known of arrays and callbacks, which have none in common. */
 LN_API LN_MUST_CHECK ln_status
 ln_data_common(const ln_data *data, const ln_data *other, size_t *count, size_t *first, ln_error *err);
@@ -597,7 +598,7 @@ typedef struct ln_gate_options {
  * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold
  * answers are used; other rows, which must not be among those the heads have
- * learned from (LN_E_ARGUMENT), are run through backbone and heads, which
+ * learned from (LN_E_ARGUMENT unless same_rows), are run through backbone and heads, which
  * should not have learned from them (a model that was loaded has no out-of-fold
  * answers; the log then says so). The log also tells of gates that do worse on
  * rows held out than LN_POLICY_MARGIN would. The settings of LN_POLICY_GATE are
@@ -915,7 +916,8 @@ LN_API LN_MUST_CHECK ln_status
 ln_steps_begin(ln_session *session, const float *input, ln_error *err);
 
 /* Goes on to the next exit and answers there. LN_E_STATE without
- * ln_steps_begin or past the network's end. A failure ends the row. */
+ * ln_steps_begin or past the network's end; that and LN_E_ARGUMENT leave the
+ * row as it is, any other failure ends it. */
 LN_API LN_MUST_CHECK ln_status
 ln_steps_next(ln_session *session, ln_step *out, ln_error *err);
 

@@ -1,9 +1,12 @@
 /* file.c - files mapped for reading, and files replaced only when their
  * successor is complete. */
+#define _XOPEN_SOURCE 700     /* realpath */
 #include "base/base.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -68,6 +71,19 @@ void ln__file_unmap(ln__file *file)
 
 /* ---- Writer --------------------------------------------------------------------- */
 
+/* What a link leads to is replaced, not the link. */
+static ln_status follow_link(char target[PATH_MAX], const char *path, ln_error *err)
+{
+    struct stat info;
+
+    if (strlen(path) >= PATH_MAX)
+        return ln__fail_errno(err, LN_E_IO, ENAMETOOLONG, "%.160s: cannot be written", path);
+    memcpy(target, path, strlen(path) + 1);
+    if (lstat(path, &info) == 0 && S_ISLNK(info.st_mode) && realpath(path, target) == NULL)
+        return ln__fail_errno(err, LN_E_IO, errno, "%s: cannot be written", path);
+    return LN_OK;
+}
+
 /* Mode bits for the new file: those of the file it replaces. *exists says
  * whether there is one. Devices, pipes and folders are refused: renaming over
  * them would replace them. */
@@ -112,6 +128,7 @@ static ln_status create_beside(ln__writer *writer, ln_error *err)
 
 ln_status ln__writer_open(ln__writer *out, const ln__ctx *ctx, const char *path, ln_error *err)
 {
+    char target[PATH_MAX];
     int saved = errno;
     bool exists = false;
     mode_t mode = 0;
@@ -120,10 +137,12 @@ ln_status ln__writer_open(ln__writer *out, const ln__ctx *ctx, const char *path,
     memset(out, 0, sizeof *out);
     out->ctx = ctx;
     out->fd = -1;
-    st = check_target(path, &exists, &mode, err);
+    st = follow_link(target, path, err);
+    if (st == LN_OK)
+        st = check_target(target, &exists, &mode, err);
     if (st < 0)
         goto done;
-    out->path = ln__strdup(ctx, path);
+    out->path = ln__strdup(ctx, target);
     out->block = ln__alloc(ctx, WRITE_BLOCK);
     if (out->path == NULL || out->block == NULL) {
         st = ln__fail_nomem(err, ctx, WRITE_BLOCK);

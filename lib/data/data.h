@@ -30,6 +30,7 @@ const uint32_t *ln__data_class_map(const ln_data *data, bool *all);
 
 /* Rows, known by the files they lie in. Of arrays and callbacks nothing is known: they are in no set. */
 typedef struct ln__row_set { uint64_t *hash; size_t slots, count; } ln__row_set;    /* zeros: empty */
+ln_status ln__row_set_copy(ln__row_set *out, const ln__row_set *from, const ln__ctx *ctx, ln_error *err);
 void      ln__row_set_clear(ln__row_set *set, const ln__ctx *ctx);
 ln_status ln__row_set_add(ln__row_set *set, const ln_data *data, const ln__ctx *ctx, ln_error *err);
 /* How many of these are in it, and the first of them. */

@@ -4,6 +4,7 @@
  * taken for another once in ten million times. */
 #include "data/data_private.h"
 
+#include <string.h>
 #include <sys/stat.h>
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -18,7 +19,12 @@ uint64_t ln__file_identity(const char *path)
 
     if (stat(path, &file) != 0)
         return 0;
-    uint64_t identity = mix(mix(UINT64_C(14695981039346656037), (uint64_t)file.st_dev), (uint64_t)file.st_ino);
+    /* Numbers of files that are gone are used again, so size and time belong to it. */
+    const uint64_t known[] = { (uint64_t)file.st_dev, (uint64_t)file.st_ino, (uint64_t)file.st_size, (uint64_t)file.st_mtim.tv_sec,
+                               (uint64_t)file.st_mtim.tv_nsec };
+    uint64_t identity = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < LN__COUNT(known); i++)
+        identity = mix(identity, known[i]);
     return identity ? identity : 1;
 }
 
@@ -66,6 +72,19 @@ void ln__row_set_clear(ln__row_set *set, const ln__ctx *ctx)
 {
     ln__free(ctx, set->hash);
     *set = (ln__row_set){ 0 };
+}
+
+ln_status ln__row_set_copy(ln__row_set *out, const ln__row_set *from, const ln__ctx *ctx, ln_error *err)
+{
+    *out = *from;
+    out->hash = ln__array(ctx, from->slots, sizeof *out->hash);
+    if (from->slots && !out->hash) {
+        *out = (ln__row_set){ 0 };
+        return ln__fail_nomem(err, ctx, from->slots * sizeof *out->hash);
+    }
+    if (from->slots)
+        memcpy(out->hash, from->hash, from->slots * sizeof *out->hash);
+    return LN_OK;
 }
 
 ln_status ln__row_set_add(ln__row_set *set, const ln_data *data, const ln__ctx *ctx, ln_error *err)

@@ -170,7 +170,11 @@ static void check_count(ln__build *b)
         ln__build_fail(b, LN_E_FORMAT, "has %d of the %d inputs it needs", present, row->min_in);
     if (row->max_in >= 0 && n > row->max_in)
         ln__build_fail(b, LN_E_FORMAT, "has %d inputs, at opset %lld it takes at most %d", n, (long long)b->onnx->opset, row->max_in);
-    if (b->src->n_out == 0 || b->src->out[0][0] == '\0')
+    /* Of the parts of a Split any may be left out. */
+    bool made = false;
+    for (int32_t i = 0; i < (row->about.op == LN__SPLIT ? b->src->n_out : LN__MIN(b->src->n_out, 1)); i++)
+        made = made || b->src->out[i][0] != '\0';
+    if (!made)
         ln__build_fail(b, LN_E_FORMAT, "has no output");
 }
 

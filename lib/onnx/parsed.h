@@ -73,7 +73,6 @@ typedef struct ln__onnx_value {
 
 typedef struct ln__onnx_metadata_entry { const char *key, *value; } ln__onnx_metadata_entry;
 
-
 struct ln__onnx {
     ln__ctx ctx;
     ln__arena arena;

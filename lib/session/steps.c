@@ -52,12 +52,10 @@ ln_status ln__steps_next(ln_session *session, ln_step *out, ln_error *err)
     ln_step step;
     ln_status st = ln__info_check(out, sizeof(size_t), "ln_step", err);
 
+    if (st < 0)
+        return st;
     if (!steps->open)
         return ln__fail(err, LN_E_STATE, "no row is being answered step by step; call ln_steps_begin first");
-    if (st < 0) {
-        ln__steps_end(session);
-        return st;
-    }
     if (steps->next == (uint32_t)lane->n_stages)
         return ln__fail(err, LN_E_STATE, "the row has reached the end of the network; call ln_steps_end");
     session->request = &steps->request;

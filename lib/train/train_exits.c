@@ -317,7 +317,7 @@ ln_status ln__exits_train(ln_model *model, ln_data *rows, const ln_train_options
     ln__row_set learned = { 0 }, heads_learned = { 0 };
     st = ln__train_gather_rows(&learned, model, rows, job.options.head_rows, err);
     if (st == LN_OK)
-        st = ln__train_gather_rows(&heads_learned, model, rows, job.options.head_rows, err);
+        st = ln__row_set_copy(&heads_learned, &learned, &model->ctx, err);
     if (st == LN_OK)
         st = make_training(&job, rows, err);
     if (st == LN_OK)
