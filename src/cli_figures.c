@@ -26,7 +26,9 @@ void json_estimate(json *j, const char *key, const estimate *e)
 /* The table's name, to be freed; NULL: none. */
 static char *table_path(const figures *f)
 {
-    return f->csv ? strdup(f->csv) : f->output ? plot_data_path(f->output) : NULL;
+    if (!f->csv)
+        return f->output ? plot_data_path(f->output) : NULL;
+    return strcpy(tool_alloc(strlen(f->csv) + 1, 1), f->csv);
 }
 
 int figures_check(const figures *f)

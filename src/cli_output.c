@@ -33,18 +33,31 @@ static int create_beside(const char *path, char **beside)
     return file;
 }
 
+/* Where a file of that name goes: as with ln_model_save, to what a link leads to. 0, or errno. */
+static int follow_link(char target[PATH_MAX], const char *path)
+{
+    struct stat there;
+
+    if (strlen(path) >= PATH_MAX)
+        return ENAMETOOLONG;
+    memcpy(target, path, strlen(path) + 1);
+    return lstat(path, &there) == 0 && S_ISLNK(there.st_mode) && !realpath(path, target) ? errno : 0;
+}
+
 /* By trying, the way ln_model_save does it: rights alone do not tell of a file system that is read-only or makes no files. */
 int check_writable(const char *command, const char *path)
 {
     struct stat there;
-    char *beside;
-    int code = TOOL_DONE, file;
+    char target[PATH_MAX], *beside;
+    int code = TOOL_DONE, failed = follow_link(target, path), file;
 
+    if (failed)
+        return cannot_write(command, path, strerror(failed));
     if (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0)
         return cannot_write(command, path, "it is not a plain file");
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
         return cannot_write(command, path, S_ISDIR(there.st_mode) ? "it is a folder" : "it is not a plain file");
-    file = create_beside(path, &beside);
+    file = create_beside(target, &beside);
     if (file < 0) {
         code = cannot_write(command, path, strerror(errno));
     } else {
@@ -80,16 +93,16 @@ int check_result(const char *command, const char *path, const char *const *read,
     return check_writable(command, path);
 }
 
-/* As ln_model_save: what is there, or what a link leads to, is replaced, and its mode kept. */
+/* What is there is replaced, and its mode kept. */
 int output_open(output *out, const char *command, const char *path)
 {
     struct stat there;
-    int file;
+    int failed, file;
 
     *out = (output){ .command = command, .path = path };
-    snprintf(out->target, sizeof out->target, "%s", path);
-    if (strlen(path) >= sizeof out->target || (lstat(path, &there) == 0 && S_ISLNK(there.st_mode) && !realpath(path, out->target)))
-        return cannot_write(command, path, strerror(strlen(path) >= sizeof out->target ? ENAMETOOLONG : errno));
+    failed = follow_link(out->target, path);
+    if (failed)
+        return cannot_write(command, path, strerror(failed));
     file = create_beside(out->target, &out->beside);
     if (file >= 0 && stat(out->target, &there) == 0)
         (void)fchmod(file, there.st_mode & 0777);

@@ -24,7 +24,7 @@ int budgets_read(cli_list *out, const char *command, const char *text);
 /* Where figures go: a CSV file, by itself or beside a picture. */
 typedef struct figures {
     const char *command, *output, *csv;     /* the picture, the table; NULL: none */
-    const char *read[4];                    /* files that they must not replace: model, data, class map; NULL: none */
+    const char *read[4];                    /* files that they must not replace: model, SPECs, class map; NULL: none */
     void      (*write)(const void *of, FILE *to);
     void      (*plot)(const void *of, FILE *script);
     const void *of;

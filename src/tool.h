@@ -3,10 +3,10 @@
 #ifndef LEENET_TOOL_H
 #define LEENET_TOOL_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <limits.h>
 #include <stdio.h>
 
 #include <leenet/leenet.h>
@@ -104,7 +104,7 @@ typedef struct preprocess_flags {
     { CLI_CHOICE, 0, "--preprocess", "torch|tf|caffe|raw", &(p).preset, 0, 0,                     \
       "a usual set, which the flags below change (default: what the model says)" },               \
     { CLI_COUNT, 0, "--resize", "N", &(p).resize, 1, 65535,                                       \
-      "pixels of the shorter side (default: the crop's longer side)" },                                       \
+      "pixels of the shorter side (default: the crop's longer side)" },                           \
     { CLI_SIZE, 0, "--crop", "N|HxW", &(p).crop, 1, 65535,                                         \
       "centre crop (default: the network's input size)" },                                        \
     { CLI_CHOICE, 0, "--order", "rgb|bgr", &(p).order, 0, 0, "order of the channels (default: rgb)" }, \
@@ -126,7 +126,7 @@ typedef struct target_flags {
     { CLI_REAL, 0, "--max-drop", "D", &(t).max_drop, 0, 100,                                      \
       "lose at most D points of accuracy against the plain network, proven on calibration rows "  \
       "(default: not asked)" },                                                                   \
-    { CLI_REAL, 0, "--confidence", "C", &(t).confidence, 0.5, 0.999,                           \
+    { CLI_REAL, 0, "--confidence", "C", &(t).confidence, 0.5, 0.999,                              \
       "of that proof (default: 0.95)" },                                                          \
     { CLI_CHOICE, 0, "--against", "labels|plain", &(t).against, 0, 0,                             \
       "D counts accuracy lost, or answers that differ from the plain network's (default: labels)" }

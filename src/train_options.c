@@ -81,7 +81,7 @@ static const char name[] = "train";
 
 #define TRAIN_TARGET_OPTIONS(s)                                                                   \
     { CLI_HEADING, 0, NULL, NULL, NULL, 0, 0, "By what it may cost or lose" },                    \
-    { CLI_TEXT, 0, "--budget", "B[,B...]", &(s)->budget, 0, 0,                                    \
+    { CLI_TEXT, 0, "--budget", "B[,B...]|FROM:TO:COUNT", &(s)->budget, 0, 0,                                    \
       "shares of the plain network's --cost: exits are placed for them, the most accurate setting " \
       "within each is reported and becomes an operating point unless it has one or is the plain "   \
       "network, and the first that can be kept is what OUT uses by default (default: none)" }, \

@@ -485,6 +485,23 @@ static void write_bytes(const char *path, const void *data, size_t size)
     fclose(f);
 }
 
+/* An initializer of two numbers, float32, that lie in another file. */
+static void put_elsewhere(ln__buffer *graph, const char *name, const char *location)
+{
+    ln__buffer t, entry;
+
+    ln__buffer_init(&t, &plain);
+    ln__buffer_init(&entry, &plain);
+    ln__put_int(&t, 1, 2);
+    ln__put_int(&t, 2, 1);
+    ln__put_text(&t, 8, name);
+    ln__put_text(&entry, 1, "location");
+    ln__put_text(&entry, 2, location);
+    put_message(&t, 13, &entry);
+    ln__put_int(&t, 14, 1);
+    put_message(graph, 5, &t);
+}
+
 START_TEST(external_data_stays_in_the_folder)
 {
     static const float weights[] = { 1.5f, -2.0f };
@@ -505,21 +522,12 @@ START_TEST(external_data_stays_in_the_folder)
     ck_assert_int_eq(symlink(outer, link), 0);
     for (size_t i = 0; i < LN__COUNT(cases); i++) {
         ln_error err = { 0, 0, "" };
-        ln__buffer graph, model, t, entry;
+        ln__buffer graph, model;
         ln__onnx *onnx = NULL;
 
         ln__buffer_init(&graph, &plain);
         ln__buffer_init(&model, &plain);
-        ln__buffer_init(&t, &plain);
-        ln__buffer_init(&entry, &plain);
-        ln__put_int(&t, 1, 2);
-        ln__put_int(&t, 2, 1);
-        ln__put_text(&t, 8, "t");
-        ln__put_text(&entry, 1, "location");
-        ln__put_text(&entry, 2, cases[i].location);
-        put_message(&t, 13, &entry);
-        ln__put_int(&t, 14, 1);
-        put_message(&graph, 5, &t);
+        put_elsewhere(&graph, "t", cases[i].location);
         put_node(&graph, "Add", "x t", "y", NULL);
         put_value_info(&graph, 11, "x", 1, 1, x);
         put_value_info(&graph, 12, "y", 1, 1, x);
@@ -554,7 +562,7 @@ START_TEST(external_files_are_mapped_once)
 {
     static const float weights[] = { 1.5f, -2.0f };
     static const int64_t x[] = { 2 };
-    char folder[] = "/tmp/leenet-onnx-XXXXXX", path[64], file[64], link[64], name[64];
+    char folder[] = "/tmp/leenet-onnx-XXXXXX", path[64], file[64], link[64], name[16], location[64];
     ln_error err = { 0, 0, "" };
     ln__buffer graph, model;
     ln__onnx *onnx = NULL;
@@ -572,19 +580,9 @@ START_TEST(external_files_are_mapped_once)
     ln__buffer_init(&graph, &plain);
     ln__buffer_init(&model, &plain);
     for (int i = 0; i < 24; i++) {
-        ln__buffer t, entry;
-        ln__buffer_init(&t, &plain);
-        ln__buffer_init(&entry, &plain);
         snprintf(name, sizeof name, "t%d", i);
-        ln__put_int(&t, 1, 2);
-        ln__put_int(&t, 2, 1);
-        ln__put_text(&t, 8, name);
-        snprintf(name, sizeof name, ".%.*s%s", i / 2 + 1, "////////////////", i % 2 ? "too.bin" : "weights.bin");
-        ln__put_text(&entry, 1, "location");
-        ln__put_text(&entry, 2, name);
-        put_message(&t, 13, &entry);
-        ln__put_int(&t, 14, 1);
-        put_message(&graph, 5, &t);
+        snprintf(location, sizeof location, ".%.*s%s", i / 2 + 1, "////////////////", i % 2 ? "too.bin" : "weights.bin");
+        put_elsewhere(&graph, name, location);
     }
     put_node(&graph, "Add", "x t23", "y", NULL);
     put_value_info(&graph, 11, "x", 1, 1, x);

@@ -358,10 +358,10 @@ LN_API uint32_t    ln_data_class_count(const ln_data *data);
 LN_API const char *ln_data_class_name(const ln_data *data, uint32_t i); /* "" if none */
 LN_API const char *ln_data_row_name(const ln_data *data, size_t row);   /* file name; "" if none */
 
-/* *count: rows of `data` that `other` holds as well, known by the files they lie
- * in, whatever path they were opened by (a file that is written anew is another
- * one); *first (may be NULL): the first of
- * them. Nothing is known of arrays and callbacks, which have none in common. */
+/* *count: rows of `data` that `other` holds as well; *first (may be NULL): the
+ * first of them. Rows are known by the files they lie in, whatever path those
+ * were opened by; a file that is written anew is another one. Nothing is known of
+ * arrays and callbacks, which have no row in common. */
 LN_API LN_MUST_CHECK ln_status
 ln_data_common(const ln_data *data, const ln_data *other, size_t *count, size_t *first, ln_error *err);
 
@@ -597,11 +597,10 @@ typedef struct ln_gate_options {
  * With LN_OBJECTIVE_RIGHT and _NO_REGRET gates do not depend on alpha; only
  * their threshold does.
  * When `rows` is the data set the heads were trained on, their out-of-fold
- * answers are used; other rows, which must not be among those the heads have
- * learned from (LN_E_ARGUMENT unless same_rows), are run through backbone and heads, which
- * should not have learned from them (a model that was loaded has no out-of-fold
- * answers; the log then says so). The log also tells of gates that do worse on
- * rows held out than LN_POLICY_MARGIN would. The settings of LN_POLICY_GATE are
+ * answers are used; other rows are run through backbone and heads, which should
+ * not have learned from them: LN_E_ARGUMENT if they have, unless same_rows is set
+ * (of a model that was loaded nobody knows; the log then says so). The log also
+ * tells of gates that do worse on rows held out than LN_POLICY_MARGIN would. The settings of LN_POLICY_GATE are
  * made anew: of these points and, where `rows` are the heads' own, those trained on them with
  * the same same_rows since the heads were trained. Points finished before a failure or a stop
  * stay. time_share, and cost unless it is PARAMS or MACS, are measured, so
